@@ -1,0 +1,1 @@
+"""Choose, protect, pay, remember. Stands on `providers`; knows nothing of MCP or the environment."""

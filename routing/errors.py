@@ -1,0 +1,113 @@
+"""Why Plenum gives no answer, with what a caller can do about it. One class per code of the contract's §3."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from .types import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The exact next call that helps: a tool of ours and its arguments."""
+
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Refusal(Exception):
+    """No answer, and why. `message` is plain words; `hint` the next thing to do; `after` seconds until a retry helps."""
+
+    code: ClassVar[str] = "provider_failed"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        after: float | None = None,
+        next_call: Next | None = None,
+        receipt: Receipt | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.after = after
+        self.next_call = next_call
+        self.receipt = receipt
+
+
+class InvalidRequest(Refusal):
+    """The arguments make no sense, or the same request_id came with others."""
+
+    code = "invalid_request"
+
+
+class NoModel(Refusal):
+    """No deployment exists, or none of those that exist may serve this ask."""
+
+    code = "no_model"
+
+
+class PromptTooLong(Refusal):
+    """The prompt fits no candidate's window."""
+
+    code = "context_too_long"
+
+
+class BudgetExceeded(Refusal):
+    """A budget or the call's own envelope cannot pay for this."""
+
+    code = "budget_exceeded"
+
+
+class Limited(Refusal):
+    """Every candidate is at its limit, or Plenum itself is full."""
+
+    code = "rate_limited"
+    retryable = True
+
+
+class KeyRefused(Refusal):
+    """Every candidate's key is wrong or missing."""
+
+    code = "authentication"
+
+
+class Refused(Refusal):
+    """The providers' content filters said no."""
+
+    code = "content_refused"
+
+
+class ProvidersFailed(Refusal):
+    """All attempts failed."""
+
+    code = "provider_failed"
+    retryable = True
+
+
+class DeadlinePassed(Refusal):
+    """The deadline over all attempts ran out."""
+
+    code = "timeout"
+    retryable = True
+
+
+class Cancelled(Refusal):
+    """Somebody else cancelled what this call had joined."""
+
+    code = "cancelled"
+    retryable = True
+
+
+class PolicyForbids(Refusal):
+    """A policy (region, model allow-list, secrets, images) forbids it."""
+
+    code = "policy"
+
+
+class Misconfigured(Refusal):
+    """The configuration is wrong."""
+
+    code = "configuration"

@@ -1,0 +1,146 @@
+"""What happens in routing, told as frozen values to one injected observer. Telemetry subscribes; nothing here exports."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from .types import Attempt, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Candidates were filtered, ranked and ordered."""
+
+    id: str
+    strategy: str
+    order: tuple[str, ...]
+    excluded: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """A deployment is being asked."""
+
+    id: str
+    provider: str
+    model: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """A deployment answered or failed."""
+
+    id: str
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An ask ended well; also for cached and replayed answers."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An ask ended without an answer; `code` as in the contract."""
+
+    id: str
+    code: str
+    receipt: Receipt | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """A circuit breaker moved."""
+
+    endpoint: str
+    provider: str
+    state: Literal["closed", "half_open", "open"]
+    reason: str
+    for_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CooledDown:
+    """An endpoint or deployment is held back."""
+
+    endpoint: str
+    provider: str
+    reason: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetAlert:
+    """A budget passed a threshold (share 0..1), or was overrun (share above 1)."""
+
+    scope: str
+    period: str
+    share: float
+    spent_usd: float
+    limit_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLooked:
+    """The response cache was asked."""
+
+    kind: Literal["exact", "semantic", "joined", "replayed", "miss"]
+    saved_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A fuse ended."""
+
+    id: str
+    status: str
+    agreement: float | None
+    cost_usd: float
+    members: int
+    calls_saved: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextFetched:
+    """An upstream was asked for context."""
+
+    server: str
+    ok: bool
+    latency_s: float
+    tokens: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """Something worth telling the person who waits: a phase in plain words, or a piece of text."""
+
+    id: str
+    message: str
+    text: str = ""
+
+
+Event = (
+    Decided
+    | AttemptStarted
+    | AttemptEnded
+    | Answered
+    | Failed
+    | BreakerChanged
+    | CooledDown
+    | BudgetAlert
+    | CacheLooked
+    | Fused
+    | ContextFetched
+    | Progressed
+)
+Observer = Callable[[Event], None]
+
+
+def unobserved(event: Event) -> None:
+    """The observer of those who need none."""
+    del event

@@ -1,0 +1,238 @@
+"""What the manager needs of the rest of the house: one-method protocols, each with a null object.
+
+Money, memory, limits and breakers land behind these without touching `manager.py` (design §8).
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from providers.errors import Billed, ProviderError
+from providers.types import Answer
+
+from .types import Ask, CostBasis, Deployment, Receipt, Resolution, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """The worst case of one attempt: input tokens at a true upper bound, output tokens as sent."""
+
+    id: str  # the receipt's id
+    attempt: int
+    ask: Ask
+    deployment: Deployment
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an attempt cost, and how we know."""
+
+    usd: float | None
+    basis: CostBasis
+
+
+class Held(Protocol):
+    """Money held for one attempt. Exactly one of the methods counts; leaving without any settles the worst case."""
+
+    async def settle(self, answer: Answer) -> Cost:
+        """Book what the answer (or what there is of it) cost: reported, else priced by the model returned."""
+        ...
+
+    async def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
+        """Book a failed or cancelled attempt: nothing if `no`, the estimate of what came if `yes`, else a fair guess."""
+        ...
+
+
+class Directory(Protocol):
+    """Who exists: deployments as configured now, and what model names stand for."""
+
+    def deployments(self) -> Sequence[Deployment]:
+        """Every deployment, usable or not (see `Deployment.status`)."""
+        ...
+
+    def resolve(self, ask: Ask) -> Resolution:
+        """What `ask.model` and `ask.task` stand for. Raises NoModel with the nearest names and a hint."""
+        ...
+
+
+class Purse(Protocol):
+    """The cost tracker as the manager sees it."""
+
+    def hold(self, bill: Bill) -> AbstractAsyncContextManager[Held]:
+        """Reserve in one atomic step against every budget in scope. Raises BudgetExceeded."""
+        ...
+
+    def room_usd(self, ask: Ask, deployment: Deployment) -> float | None:
+        """What could still be held for this ask here, USD, from memory (no I/O); None when nothing limits it."""
+        ...
+
+
+class Recall(Protocol):
+    """Replay, single flight and caches as the manager sees them."""
+
+    def flight(self, ask: Ask) -> "AbstractAsyncContextManager[Flight]":
+        """Enter before any work. Waits for a running twin. Raises InvalidRequest when a request_id meets other arguments."""
+        ...
+
+
+class Flight(Protocol):
+    """One ask on its way. If `found` is set the work is done already: nothing is asked, nothing is paid."""
+
+    @property
+    def found(self) -> Result | None: ...
+
+    async def keep(self, result: Result) -> None:
+        """Make the answer and its receipt durable, before anybody sees it; feed caches if it met the contract."""
+        ...
+
+
+class Slot(Protocol):
+    """A place within an endpoint's limits."""
+
+    def settle(self, tokens: int, headers: "dict[str, str] | None" = None) -> None:
+        """Correct the reservation by true usage and by the provider's own rate-limit headers."""
+        ...
+
+
+class Gate(Protocol):
+    """Rate limits: requests and tokens a minute, requests a day, concurrency, cooldowns."""
+
+    def slot(self, deployment: Deployment, tokens: int, deadline: float) -> AbstractAsyncContextManager[Slot]:
+        """Wait for a place until `deadline` (monotonic seconds). Raises QuotaWait at once when that cannot be met."""
+        ...
+
+    def wait_s(self, deployment: Deployment, tokens: int) -> float:
+        """Seconds until a place would be free, 0 when now; no side effects."""
+        ...
+
+
+class QuotaWait(Exception):
+    """There is no place before the deadline. `wait_s` seconds would do; `why` names the limit."""
+
+    def __init__(self, wait_s: float, why: str) -> None:
+        super().__init__(f"{why}: {wait_s:.1f} s")
+        self.wait_s = wait_s
+        self.why = why
+
+
+class CircuitOpen(Exception):
+    """The breaker admits nothing. `wait_s` seconds until it probes again."""
+
+    def __init__(self, wait_s: float, why: str) -> None:
+        super().__init__(f"{why}: {wait_s:.1f} s")
+        self.wait_s = wait_s
+        self.why = why
+
+
+class Guard(Protocol):
+    """Circuit breakers and cooldowns."""
+
+    def admit(self, deployment: Deployment, *, force: bool = False) -> AbstractAsyncContextManager["Permit"]:
+        """A permit for one call. Raises CircuitOpen. An exception that leaves the block is *not* a vote by itself."""
+        ...
+
+    def blocked(self, deployment: Deployment) -> tuple[str, float] | None:
+        """Why and for how many seconds this deployment is held back, None if it is not; no side effects."""
+        ...
+
+
+class Permit(Protocol):
+    """Leave to call once. Unreported (as when cancelled) it gives its place back and votes nothing."""
+
+    def succeeded(self, latency_s: float, ttft_s: float | None, tokens: int) -> None: ...
+
+    def failed(self, error: ProviderError) -> None: ...
+
+
+class Journal(Protocol):
+    """Where receipts and answers stay readable by id (`plenum://decisions/{id}`, `plenum://answers/{id}`)."""
+
+    async def receipt(self, id: str, caller: str) -> Receipt | None: ...  # noqa: A002
+
+    async def answer(self, id: str, caller: str) -> Answer | None: ...  # noqa: A002
+
+
+class _Free:
+    async def settle(self, answer: Answer) -> Cost:
+        return Cost(answer.usage.cost_usd, "reported" if answer.usage.cost_usd else "unpriced")
+
+    async def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
+        del billed, answer
+        return Cost(0.0, "estimated")
+
+
+class NoPurse:
+    """No budgets, no ledger."""
+
+    @asynccontextmanager
+    async def hold(self, bill: Bill) -> AsyncGenerator[Held]:
+        """Hold nothing."""
+        del bill
+        yield _Free()
+
+    def room_usd(self, ask: Ask, deployment: Deployment) -> float | None:
+        """Nothing limits it."""
+        del ask, deployment
+        return None
+
+
+class _Empty:
+    found: Result | None = None
+
+    async def keep(self, result: Result) -> None:
+        del result
+
+
+class NoRecall:
+    """Remembers nothing."""
+
+    @asynccontextmanager
+    async def flight(self, ask: Ask) -> AsyncGenerator[Flight]:
+        """Find nothing."""
+        del ask
+        yield _Empty()
+
+
+class _Place:
+    def settle(self, tokens: int, headers: dict[str, str] | None = None) -> None:
+        del tokens, headers
+
+
+class NoGate:
+    """No limits."""
+
+    @asynccontextmanager
+    async def slot(self, deployment: Deployment, tokens: int, deadline: float) -> AsyncGenerator[Slot]:
+        """There is always a place."""
+        del deployment, tokens, deadline
+        yield _Place()
+
+    def wait_s(self, deployment: Deployment, tokens: int) -> float:
+        """No wait."""
+        del deployment, tokens
+        return 0.0
+
+
+class _Leave:
+    def succeeded(self, latency_s: float, ttft_s: float | None, tokens: int) -> None:
+        del latency_s, ttft_s, tokens
+
+    def failed(self, error: ProviderError) -> None:
+        del error
+
+
+class NoGuard:
+    """No breakers."""
+
+    @asynccontextmanager
+    async def admit(self, deployment: Deployment, *, force: bool = False) -> AsyncGenerator[Permit]:
+        """Admit everything."""
+        del deployment, force
+        yield _Leave()
+
+    def blocked(self, deployment: Deployment) -> tuple[str, float] | None:
+        """Nothing is held back."""
+        del deployment

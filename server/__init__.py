@@ -1,0 +1,1 @@
+"""Speak MCP and own the world: configuration, keys, transports, the command. Stands on `routing`."""

@@ -1,0 +1,82 @@
+"""The size budgets of the house: they only go down."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(p for top in ("server", "providers", "routing") for p in (ROOT / top).rglob("*.py"))
+BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.comprehension, ast.match_case)
+
+
+def line_budget(path: Path) -> int:
+    if path == ROOT / "routing/manager.py":
+        return 250
+    return 500 if path.parent == ROOT / "providers/dialects" else 400
+
+
+def complexity(function: ast.AST) -> int:
+    own = 1
+    for node in ast.walk(function):
+        if isinstance(node, BRANCHES):
+            own += 1
+        elif isinstance(node, ast.BoolOp):
+            own += len(node.values) - 1
+    return own
+
+
+def functions(tree: ast.AST):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def nested_free(function) -> int:
+    """Complexity without that of functions defined inside: those are counted on their own."""
+    inner = [
+        n for n in ast.walk(function) if n is not function and isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return complexity(function) - sum(
+        complexity(n) - 1 for n in inner if not any(n in ast.walk(o) and n is not o for o in inner)
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_file_and_function_is_within_its_budget(path: Path) -> None:
+    source = path.read_text()
+    faults = []
+    if (lines := source.count("\n")) > line_budget(path):
+        faults.append(f"{lines} lines, {line_budget(path)} allowed")
+    tree = ast.parse(source)
+    for function in functions(tree):
+        length = function.end_lineno - function.lineno + 1
+        positional = [a.arg for a in [*function.args.posonlyargs, *function.args.args] if a.arg not in ("self", "cls")]
+        if length > 40:
+            faults.append(f"{function.name}: {length} lines, 40 allowed")
+        if (found := nested_free(function)) > 8:
+            faults.append(f"{function.name}: complexity {found}, 8 allowed")
+        if len(positional) > 5 or (
+            function.name != "__init__"
+            and len(positional) + len(function.args.kwonlyargs) > 5
+            and not is_tool(function)
+        ):
+            faults.append(f"{function.name}: more than 5 parameters")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            public = [
+                n
+                for n in node.body
+                if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and not n.name.startswith("_")
+            ]
+            if len(public) > 12:
+                faults.append(f"{node.name}: {len(public)} public methods, 12 allowed")
+    assert not faults, "\n".join(faults)
+
+
+def is_tool(function) -> bool:
+    """A command's or a tool's parameters are its outward contract, not our choice."""
+    return any(
+        "command" in ast.unparse(d) or "tool" in ast.unparse(d) or "callback" in ast.unparse(d)
+        for d in function.decorator_list
+    )
