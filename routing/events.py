@@ -117,11 +117,15 @@ class ContextFetched:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """Something worth telling the person who waits: a phase in plain words, or a piece of text."""
+    """Something worth telling the person who waits: a phase in plain words, or a piece of text.
+
+    Text belongs to the draft of attempt number `draft`: a higher number starts anew, what came before it is void.
+    """
 
     id: str
     message: str
     text: str = ""
+    draft: int = 0
 
 
 Event = (
@@ -139,8 +143,14 @@ Event = (
     | Progressed
 )
 Observer = Callable[[Event], None]
+Tell = Callable[[Progressed], None]
 
 
 def unobserved(event: Event) -> None:
     """The observer of those who need none."""
     del event
+
+
+def silent(progress: Progressed) -> None:
+    """Tell nobody."""
+    del progress

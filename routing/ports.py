@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from providers.errors import Billed, ProviderError
-from providers.types import Answer
+from providers.types import Answer, Image, Message, ModelCard, Part, Reasoning, Request, Text, ToolCall, ToolResult
 
 from .types import Ask, CostBasis, Deployment, Receipt, Resolution, Result
 
@@ -147,12 +147,69 @@ class Permit(Protocol):
     def failed(self, error: ProviderError) -> None: ...
 
 
+class Balancer(Protocol):
+    """Who of equals goes first."""
+
+    def order(self, group: Sequence[Deployment]) -> Sequence[Deployment]:
+        """The same deployments, the one whose turn it is first."""
+        ...
+
+
+class Measure(Protocol):
+    """How many input tokens a request is, before anybody is asked."""
+
+    def estimate(self, request: Request, card: ModelCard) -> int:
+        """The likely number: for windows, prices and limits."""
+        ...
+
+    def bound(self, request: Request, card: ModelCard) -> int:
+        """A number never below the true one: for money."""
+        ...
+
+
 class Journal(Protocol):
     """Where receipts and answers stay readable by id (`plenum://decisions/{id}`, `plenum://answers/{id}`)."""
 
     async def receipt(self, id: str, caller: str) -> Receipt | None: ...  # noqa: A002
 
     async def answer(self, id: str, caller: str) -> Answer | None: ...  # noqa: A002
+
+
+class InOrder:
+    """Keeps the order given."""
+
+    def order(self, group: Sequence[Deployment]) -> Sequence[Deployment]:
+        """As it came."""
+        return group
+
+
+class ByteCount:
+    """Tokens from UTF-8 length: no tokenizer has more tokens than bytes; English has about a token in four of them."""
+
+    def estimate(self, request: Request, card: ModelCard) -> int:
+        """A third of the bytes: a little above what prose and code come to."""
+        return self.bound(request, card) // 3
+
+    def bound(self, request: Request, card: ModelCard) -> int:
+        """Every byte a token, 16 tokens of framing a turn, 2,000 a picture."""
+        del card
+        tools = sum(len(repr(tool).encode()) for tool in request.tools)
+        schema = len(repr(request.schema).encode()) if request.schema else 0
+        return len(request.system.encode()) + tools + schema + sum(map(_turn_bytes, request.messages))
+
+
+def _turn_bytes(message: Message) -> int:
+    return 16 + sum(map(_part_bytes, message.parts))
+
+
+def _part_bytes(part: Part) -> int:
+    match part:
+        case Image():
+            return 2_000
+        case ToolCall(name=name, arguments=arguments):
+            return len(name.encode()) + len(arguments.encode()) + 16
+        case Text(text=text) | ToolResult(text=text) | Reasoning(text=text):
+            return len(text.encode())
 
 
 class _Free:

@@ -92,11 +92,15 @@ class ContextUse:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A deployment that may not serve this ask now, and why. `returns_s`: seconds until it may, where that is known."""
+    """A deployment that may not serve this ask now, and why. `returns_s`: seconds until it may, where that is known.
+
+    `code` is the refusal this would be if it were the only reason (`no_model`, `budget_exceeded`, `rate_limited`, …).
+    """
 
     deployment: Deployment
     why: str
     returns_s: float | None = None
+    code: str = "no_model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +189,8 @@ class Receipt:
     simulated: bool = False
     attempts: tuple[Attempt, ...] = ()
     fallbacks: tuple[str, ...] = ()
-    excluded: tuple[Exclusion, ...] = ()
+    excluded: tuple[Exclusion, ...] = ()  # the 20 nearest
+    excluded_count: int = 0
     context: tuple[ContextUse, ...] = ()
     carbon_g: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
