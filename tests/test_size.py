@@ -1,4 +1,4 @@
-"""The size budgets of the house: they only go down."""
+"""The size budgets of the house: they only go down. Complexity (8) is ruff's C901, in pyproject.toml."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted(p for top in ("server", "providers", "routing") for p in (ROOT / top).rglob("*.py"))
-BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.comprehension, ast.match_case)
 
 
 def line_budget(path: Path) -> int:
@@ -16,30 +15,10 @@ def line_budget(path: Path) -> int:
     return 500 if path.parent == ROOT / "providers/dialects" else 400
 
 
-def complexity(function: ast.AST) -> int:
-    own = 1
-    for node in ast.walk(function):
-        if isinstance(node, BRANCHES):
-            own += 1
-        elif isinstance(node, ast.BoolOp):
-            own += len(node.values) - 1
-    return own
-
-
 def functions(tree: ast.AST):
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
-
-
-def nested_free(function) -> int:
-    """Complexity without that of functions defined inside: those are counted on their own."""
-    inner = [
-        n for n in ast.walk(function) if n is not function and isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    return complexity(function) - sum(
-        complexity(n) - 1 for n in inner if not any(n in ast.walk(o) and n is not o for o in inner)
-    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -54,8 +33,6 @@ def test_every_file_and_function_is_within_its_budget(path: Path) -> None:
         positional = [a.arg for a in [*function.args.posonlyargs, *function.args.args] if a.arg not in ("self", "cls")]
         if length > 40:
             faults.append(f"{function.name}: {length} lines, 40 allowed")
-        if (found := nested_free(function)) > 8:
-            faults.append(f"{function.name}: complexity {found}, 8 allowed")
         if len(positional) > 5 or (
             function.name != "__init__"
             and len(positional) + len(function.args.kwonlyargs) > 5

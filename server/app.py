@@ -1,0 +1,106 @@
+"""The composition root: everything is opened here, on one exit stack, and closed once.
+
+Transports and commands get an `Opener`; opening is late, because a host waits for `tools/list` and not for a ledger.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from routing.errors import Misconfigured
+from routing.ports import Directory, Journal
+from routing.types import Ask, Deployment, Receipt, Resolution, Result
+
+from .config import Config, ConfigFault
+from .config.world import World
+from .hub import Hub
+
+
+class Manager(Protocol):
+    """The provider manager as tools see it (`routing.manager.ProviderManager`)."""
+
+    async def generate(self, ask: Ask, tell: Callable[[Any], None] = ...) -> Result: ...
+
+    def stream(self, ask: Ask) -> AbstractAsyncContextManager[Any]: ...
+
+    async def explain(self, ask: Ask) -> Receipt: ...
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The open house. Parts that have not landed, or that a broken configuration cannot have, are None."""
+
+    config: Config
+    manager: Manager
+    directory: Directory
+    hub: Hub
+    journal: Journal | None = None
+    fusion: Any = None
+    costs: Any = None
+    conversations: Any = None
+    health: Any = None
+    guard: Any = None
+    gate: Any = None
+    context: Any = None
+    admission: Any = None
+    security: Any = None
+    store: Any = None
+    fault: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+Opener = Callable[[], AbstractAsyncContextManager[App]]
+
+
+def opener(world: World, *, demo: bool = False) -> Opener:
+    """How to open this world's app. A broken configuration opens too: then every call answers with the fault."""
+
+    def _open() -> AbstractAsyncContextManager[App]:
+        try:
+            loaded = world.load()
+        except ConfigFault as fault:
+            return _closed(str(fault))
+        from .compose import composed
+
+        return composed(loaded, demo=demo)
+
+    return _open
+
+
+@asynccontextmanager
+async def _closed(fault: str) -> AsyncGenerator[App]:
+    shut = _Shut(fault)
+    yield App(Config(), shut, shut, Hub(), fault=fault)
+
+
+class _Shut:
+    """Answers every call with what is wrong and what to do. File names stay with `plenum config check`."""
+
+    def __init__(self, fault: str) -> None:
+        self._count = fault.count("\n") + 1
+
+    def _refuse(self) -> Misconfigured:
+        return Misconfigured(
+            f"Plenum's configuration has {self._count} fault(s), so nothing can be asked.",
+            hint="Run `plenum config check` in a terminal: it names the file, the line and the nearest valid key.",
+        )
+
+    async def generate(self, ask: Ask, tell: Callable[[Any], None] = lambda _: None) -> Result:
+        del ask, tell
+        raise self._refuse()
+
+    def stream(self, ask: Ask) -> AbstractAsyncContextManager[Any]:
+        del ask
+        raise self._refuse()
+
+    async def explain(self, ask: Ask) -> Receipt:
+        del ask
+        raise self._refuse()
+
+    def deployments(self) -> Sequence[Deployment]:
+        raise self._refuse()
+
+    def resolve(self, ask: Ask) -> Resolution:
+        del ask
+        raise self._refuse()

@@ -1,0 +1,111 @@
+"""The command line: one file per command or group, found in this folder, each with `register(app, common)`.
+
+Typer and rich are imported here and below, nowhere else. `--json`, `--config FILE` and `--version` may stand anywhere.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+import typer
+
+from routing.errors import Refusal
+from server.config import ConfigFault
+
+# Exit codes of the contract's §1 by refusal code.
+EXITS = {
+    "no_model": 3,
+    "authentication": 4,
+    "provider_failed": 4,
+    "timeout": 4,
+    "cancelled": 4,
+    "budget_exceeded": 5,
+    "rate_limited": 5,
+    "policy": 6,
+    "content_refused": 6,
+    "invalid_request": 2,
+    "context_too_long": 2,
+    "configuration": 2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every subcommand takes."""
+
+    as_json: bool = False
+    config: Path | None = None
+
+    def show(self, document: Any, text: str) -> None:
+        """One JSON document on stdout with `--json`, else the text."""
+        print(json.dumps(document, ensure_ascii=False, allow_nan=False) if self.as_json else text)
+
+
+class Exit(Exception):
+    """Leave with this status; the message goes to stderr."""
+
+    def __init__(self, status: int, message: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse and run one command; answers the exit status."""
+    try:
+        common, rest = split(argv)
+        return _invoke(common, rest)
+    except ConfigFault as fault:
+        return _fail(2, "configuration", str(fault), split(argv)[0])
+    except Refusal as refusal:
+        words = f"{refusal.message} {refusal.hint}".strip()
+        return _fail(EXITS.get(refusal.code, 1), refusal.code, words, split(argv)[0])
+    except Exit as leave:
+        if str(leave):
+            print(str(leave), file=sys.stderr)
+        return leave.status
+
+
+def _invoke(common: Common, rest: list[str]) -> int:
+    app = typer.Typer(
+        name="plenum",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Every language-model provider behind four MCP tools. Each command takes --json and --config FILE.",
+    )
+    for module in iter_modules(__path__):
+        if not module.name.startswith("_"):
+            import_module(f"{__name__}.{module.name}").register(app, common)
+    command = typer.main.get_command(app)
+    result = command.main(args=rest, prog_name="plenum", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def split(argv: Sequence[str]) -> tuple[Common, list[str]]:
+    """Take out what every subcommand takes; what follows `--` is left alone."""
+    as_json, config, rest = False, None, list[str]()
+    words = iter(argv)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == "--json":
+            as_json = True
+        elif word == "--config":
+            config = next(words, None)
+        elif word.startswith("--config="):
+            config = word.partition("=")[2]
+        else:
+            rest.append(word)
+    return Common(as_json, Path(config).expanduser() if config else None), ["version"] if "--version" in rest else rest
+
+
+def _fail(status: int, code: str, message: str, common: Common) -> int:
+    if common.as_json:
+        print(json.dumps({"error": {"code": code, "message": message}}))
+    print(message, file=sys.stderr)
+    return status
