@@ -245,7 +245,7 @@ class ModelCard:
     """What is known of a model before calling it. Tokens are counts; dates are ISO; `quality` is 0..1 per task kind.
 
     `quality` always has the key `default`. `efforts` is empty where the model takes no reasoning effort.
-    `flags` are dialect quirks by name (`responses_only`, `no_stop`, `max_tokens_field=max_tokens`, …).
+    `flags` are quirks of the model and its provider by name: `providers.dialects.FLAGS` lists them.
     """
 
     id: str

@@ -10,10 +10,52 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from ..errors import ProviderError
 from ..types import Answer, Delta, Embeddings, Listed, ModelCard, Request
+from ._json import read_json as read_json
+
+# What `ModelCard.flags` may say. A provider's own quirks (catalog/providers.toml) are merged into the card's flags
+# before `render` and `fold`, so a dialect asks the card and never who the provider is.
+FLAGS: Mapping[str, str] = MappingProxyType(
+    {
+        # the model, in any dialect
+        "responses_only": "is served by openai_responses only (for the catalogue and the router)",
+        "no_stop": "refuses stop sequences",
+        "no_seed": "refuses a seed",
+        "no_penalties": "refuses frequency and presence penalty",
+        "one_sampler": "takes temperature or top_p, not both (Claude 4.x)",
+        "sampling_at_none": "takes sampling parameters, but only while reasoning is off (OpenAI from gpt-5.1 on)",
+        "effort_default_none": "does not reason unless asked to",
+        "no_forced_tool": "refuses a forced tool choice (Claude Opus 5.5, DeepSeek while thinking)",
+        "json_object_only": "answers JSON, but takes no schema (DeepSeek chat): it goes into the instructions",
+        "budget_thinking": "reasoning is bought as a token budget (Claude 4.5, Gemini 2.5), not as an effort",
+        # the provider behind openai_chat
+        "max_completion_tokens": "the output limit has this name; otherwise it is `max_tokens`",
+        "developer_role": "instructions have the role `developer` instead of `system`",
+        "no_stream_options": "refuses `stream_options` (Mistral) or sends usage unasked",
+        "random_seed": "the seed is called `random_seed` (Mistral)",
+        "no_tool_choice": "knows no `tool_choice` (Ollama's OpenAI side)",
+        "no_parallel_choice": "refuses `parallel_tool_calls`",
+        "prompt_cache_key": "takes `prompt_cache_key` (OpenAI, Azure)",
+        "cache_control": "takes Anthropic's `cache_control` on content parts (OpenRouter)",
+        "short_tool_ids": "tool call ids are exactly nine letters and digits (Mistral)",
+        "effort_object": "effort is written `reasoning: {effort}` (OpenRouter)",
+        "thinking_type": "reasoning is switched by `thinking: {type}`, beside `reasoning_effort` (DeepSeek, Z.ai)",
+        "reasoning_enabled": "reasoning is switched by `reasoning: {enabled}` (Together)",
+        "reasoning_parsed": "needs `reasoning_format: parsed` to keep thinking out of the text (Groq)",
+        "echo_reasoning": "wants `reasoning_content` back on turns that called a tool (DeepSeek)",
+        "reasoning_beside_output": "`completion_tokens` excludes reasoning (xAI chat; also seen by the sum)",
+        # anthropic
+        "version_2023": "pinned to anthropic-version 2023-06-01; otherwise 2026-10-21",
+        "thinking_between_tools": "thinking is turned off by `between_tools` (Claude Sonnet 5.5)",
+        "no_prefill": "refuses a conversation that ends with the assistant (Claude from 4.6 on)",
+        # ollama
+        "think_levels": "`think` is a level (gpt-oss), not a boolean",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +74,15 @@ class Fold(Protocol):
 
     done: bool  # the terminal event was seen: whatever follows is ignored
 
-    def event(self, name: str, data: str) -> Sequence[Delta]:
-        """Take one stream event (SSE `event:` name or "", and its data; or one NDJSON line). Raises ProviderError."""
+    def event(self, name: str, data: bytes) -> Sequence[Delta]:
+        """Take one stream event: SSE `event:` name or "", and its data; or one NDJSON line. Raises ProviderError.
+
+        `data` are the bytes as they came (undecoded: the JSON parser checks their UTF-8), without the line end.
+        """
         ...
 
     def whole(self, body: Any) -> Sequence[Delta]:
-        """Take a whole JSON answer. Raises ProviderError."""
+        """Take a whole JSON answer, as `read_json` parsed it. Raises ProviderError."""
         ...
 
     def answer(self) -> Answer:
@@ -59,8 +104,8 @@ class Dialect(Protocol):
         """Write the request for the model `card.id`. What a model refuses is dropped with a warning in the call."""
         ...
 
-    def fold(self) -> Fold:
-        """Begin reading one answer."""
+    def fold(self, card: ModelCard) -> Fold:
+        """Begin reading one answer of the model `card.id`."""
         ...
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
