@@ -4,6 +4,7 @@ Typer and rich are imported here and below, nowhere else. `--json`, `--config FI
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,6 +69,11 @@ def run(argv: Sequence[str]) -> int:
         if str(leave):
             print(str(leave), file=sys.stderr)
         return leave.status
+    except Exception as fault:
+        if os.environ.get("PLENUM_LOG") == "debug":
+            raise
+        words = f"An unexpected fault ({type(fault).__name__}). Set PLENUM_LOG=debug and run it again for the details."
+        return _fail(1, "unexpected", words, split(argv)[0])
 
 
 def _invoke(common: Common, rest: list[str]) -> int:
@@ -82,8 +88,11 @@ def _invoke(common: Common, rest: list[str]) -> int:
         if not module.name.startswith("_"):
             import_module(f"{__name__}.{module.name}").register(app, common)
     command = typer.main.get_command(app)
-    result = command.main(args=rest, prog_name="plenum", standalone_mode=False)
-    return result if isinstance(result, int) else 0
+    try:
+        command.main(args=rest, prog_name="plenum")
+    except SystemExit as leave:  # typer has printed its own usage errors: status 2
+        return leave.code if isinstance(leave.code, int) else 1
+    return 0
 
 
 def split(argv: Sequence[str]) -> tuple[Common, list[str]]:

@@ -1,8 +1,8 @@
 """`plenum version`, also `plenum COMMAND --version`."""
 
-from importlib.metadata import version
-
 import typer
+
+from server import VERSION
 
 from . import Common
 
@@ -12,5 +12,4 @@ def register(app: typer.Typer, common: Common) -> None:
 
     @app.command("version", help="Say which Plenum this is.")
     def _version() -> None:  # pyright: ignore[reportUnusedFunction] - typer keeps it
-        number = version("plenum-mcp")
-        common.show({"name": "plenum", "version": number}, f"plenum {number}")
+        common.show({"name": "plenum", "version": VERSION}, f"plenum {VERSION}")

@@ -1,0 +1,64 @@
+"""The command line's own rules: exit statuses, `--json` anywhere, no traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def plenum(tmp_path: Path):
+    def run(*words: str, **environment: str):
+        clean = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG")}
+        env = {**clean, "PYTHONPATH": str(ROOT), "PLENUM_HOME": str(tmp_path), **environment}
+        command = [sys.executable, "-m", "server", *words]
+        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+def test_an_unknown_command_is_wrong_usage(plenum) -> None:
+    done = plenum("nonsense")
+    assert done.returncode == 2 and "nonsense" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_version_is_answered_by_every_command(plenum) -> None:
+    assert json.loads(plenum("config", "check", "--version", "--json").stdout)["name"] == "plenum"
+
+
+def test_a_wrong_configuration_names_the_line_and_exits_with_two(plenum, tmp_path: Path) -> None:
+    (tmp_path / "plenum.toml").write_text("[routing]\nstratgy = 1\n")
+    done = plenum("config", "check", "--json")
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert done.returncode == 2 and (finding["line"], finding["nearest"]) == (2, "strategy")
+
+
+def test_show_hides_every_secret(plenum, tmp_path: Path) -> None:
+    text = '[providers.x]\napi_key = "canary-1"\nheaders = { a = "canary-2" }\n[http]\ntokens = ["canary-3"]\n'
+    (tmp_path / "plenum.toml").write_text(text + '[store]\nurl = "postgresql://u:canary-4@h/d"\n')
+    done = plenum("config", "show", "--json")
+    assert done.returncode == 0 and "canary" not in done.stdout + done.stderr
+
+
+def test_the_example_configuration_is_valid(plenum) -> None:
+    done = plenum("config", "check", "--config", str(ROOT / "docs/examples/plenum.toml"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_schema_is_a_json_schema_of_every_section(plenum) -> None:
+    schema = json.loads(plenum("config", "schema", "--json").stdout)
+    assert {"providers", "routing", "budget", "security"} <= set(schema["properties"])
+
+
+def test_trusting_a_project_lasts_until_its_file_changes(plenum, tmp_path: Path) -> None:
+    home, project = tmp_path / "home", tmp_path / "plenum.toml"
+    project.write_text('[providers.x]\ndialect = "openai_chat"\n')
+    before = plenum("config", "check", "--json", PLENUM_HOME=str(home))
+    assert "plenum config trust" in json.loads(before.stdout)["warnings"][0]
+    assert plenum("config", "trust", PLENUM_HOME=str(home)).returncode == 0
+    assert json.loads(plenum("config", "check", "--json", PLENUM_HOME=str(home)).stdout)["warnings"] == []
