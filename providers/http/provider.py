@@ -1,0 +1,163 @@
+"""HttpProvider = engine + dialect + URL + key. Satisfies Provider, and Embedder, Lister, TokenCounter where its dialect
+speaks of them: those methods exist only then, so that `isinstance(provider, Embedder)` tells the truth.
+"""
+
+import json
+import ssl
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import anyio
+
+from ..dialects import Call, CountDialect, Dialect, EmbedDialect, ListDialect, read_json
+from ..errors import BadRequest, Malformed, TimedOut
+from ..types import Embeddings, Listed, ModelCard, Request, Stream
+from .reading import SHAPE, document, refusal
+from .session import Http, Reply
+from .silence import Silence
+from .stream import HttpStream
+
+T = TypeVar("T")
+
+MAX_PAGES = 50  # of a model list; the longest known has 7
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+# Asked for explicitly, so that nobody in between adds its own: no compression (a bomb is refused before it is opened).
+_ALWAYS = (("accept-encoding", "identity"), ("user-agent", "plenum"))
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `idle` is the longest silence without content: up to the first token, and between contents."""
+
+    connect: float = 5.0
+    idle: float = 60.0
+    total: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a provider's host is reached. `tls` and `proxy` are None for the process's own trust store and no proxy."""
+
+    base_url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    tls: ssl.SSLContext | None = None
+    proxy: str | None = None
+
+
+class HttpProvider:
+    """One provider as configured. `key` is asked at every call, so that keys can rotate; None sends none.
+
+    `card` gives what is known of a model id; its flags steer the dialect.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        dialect: Dialect,
+        route: Route,
+        *,
+        card: Callable[[str], ModelCard],
+        key: Callable[[], str | None] = lambda: None,
+        timeouts: Timeouts = Timeouts(),
+    ) -> None:
+        self.dialect = dialect
+        self._http = http
+        self._route = route
+        self._base = route.base_url.rstrip("/")
+        self.card = card
+        self._key = key
+        self._timeouts = timeouts
+        if hasattr(dialect, "render_embed"):
+            self.embed = partial(_embed, self, cast("EmbedDialect", dialect))
+        if hasattr(dialect, "render_list"):
+            self.models = partial(_models, self, cast("ListDialect", dialect))
+        if hasattr(dialect, "render_count"):
+            self.count = partial(_count, self, cast("CountDialect", dialect))
+
+    def open(self, request: Request, model: str) -> AbstractAsyncContextManager[Stream]:
+        """Ask `model`. Leaving early closes the connection at once."""
+        return self._open(request, self.card(model))
+
+    @asynccontextmanager
+    async def _open(self, request: Request, card: ModelCard) -> AsyncGenerator[Stream]:
+        call = self.dialect.render(request, card, stream="streaming" in card.capabilities)
+        silence = self._silence()
+        async with self._sent(call, silence) as reply:
+            yield HttpStream(reply, self.dialect.fold(card), silence, call.warnings)
+
+    async def fetch(self, call: Call) -> Any:
+        """Send a call that is answered by one JSON document, and read that. Raises ProviderError."""
+        silence = self._silence()
+        async with self._sent(call, silence) as reply:
+            return read_json(await document(reply, silence))
+
+    def _silence(self) -> Silence:
+        return Silence(self._timeouts.idle, self._timeouts.total, anyio.current_time())
+
+    @asynccontextmanager
+    async def _sent(self, call: Call, silence: Silence) -> AsyncGenerator[Reply]:
+        """Send, wait for the head, refuse everything but success; whatever happens then, close."""
+        reply = await self._send(call)
+        try:
+            silence.watch(reply.close)
+            if not 200 <= reply.status < 300:
+                raise await refusal(reply, self.dialect)
+            yield reply
+        finally:
+            silence.stop()
+            reply.close()
+
+    async def _send(self, call: Call) -> Reply:
+        limit = min(self._timeouts.idle, self._timeouts.total)
+        engine = self._http.engine(self._route.tls, self._route.proxy)
+        url, headers, body = self._base + call.path, self._headers(call), _body(call)
+        with anyio.move_on_after(limit):
+            return await engine.send(call.method, url, headers, body, self._timeouts.connect)
+        raise TimedOut(f"The provider did not begin to answer within {limit:g} s.")
+
+    def _headers(self, call: Call) -> Sequence[tuple[str, str]]:
+        own = {**self.dialect.headers(self._key()), **call.headers, **self._route.headers}
+        return [*_ALWAYS, *own.items()]
+
+
+def _body(call: Call) -> bytes | None:
+    if call.body is None:
+        return None
+    try:
+        return _encode(call.body).encode("utf-8", "replace")  # a lone surrogate becomes "?", as it would on a screen
+    except (ValueError, TypeError, RecursionError):
+        raise BadRequest(
+            "The request cannot be written as JSON: look for NaN, or for a schema that holds itself."
+        ) from None
+
+
+async def _parsed(provider: HttpProvider, call: Call, parse: Callable[[Any], T]) -> T:
+    body = await provider.fetch(call)
+    try:
+        return parse(body)
+    except SHAPE:
+        raise Malformed("The provider's answer has a shape nobody can read.") from None
+
+
+async def _embed(provider: HttpProvider, dialect: EmbedDialect, texts: Sequence[str], model: str) -> Embeddings:
+    return await _parsed(provider, dialect.render_embed(texts, model), dialect.parse_embed)
+
+
+async def _count(provider: HttpProvider, dialect: CountDialect, request: Request, model: str) -> int:
+    return await _parsed(provider, dialect.render_count(request, provider.card(model)), dialect.parse_count)
+
+
+async def _models(provider: HttpProvider, dialect: ListDialect) -> Sequence[Listed]:
+    found: list[Listed] = []
+    call = dialect.render_list()
+    for _ in range(MAX_PAGES):
+        listed, following = await _parsed(provider, call, dialect.parse_list)
+        found.extend(listed)
+        if following is None:
+            break
+        call = replace(call, path=following)
+    return found

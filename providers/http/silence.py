@@ -1,0 +1,60 @@
+"""How long nothing may come: one timer a call, moved by looking at the clock when it fires, not at every piece.
+
+It ends the *reply*, never the caller's own code: time the caller takes between two deltas does not count.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Silence:
+    """Calls `expire` once `idle_s` seconds passed in waiting without content, or `total_s` since it was made.
+
+    asyncio's own timer and not a cancel scope: a scope would have to be moved, twice, at every piece.
+    """
+
+    __slots__ = ("_end", "_expire", "_idle_s", "_loop", "_since", "_timer", "expired", "why")
+
+    def __init__(self, idle_s: float, total_s: float, began: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._idle_s = idle_s
+        self._end = began + total_s
+        self._since: float | None = began
+        self._expire: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.expired = False
+        self.why = ""
+
+    def watch(self, expire: Callable[[], None]) -> None:
+        """Begin; `expire` must wake whoever waits."""
+        self._expire = expire
+        self._timer = self._loop.call_at(self._deadline(self._loop.time()), self._look)
+
+    def waiting(self) -> None:
+        """The caller asks for more; waiting for content begins, unless it has begun."""
+        if self._since is None:
+            self._since = self._loop.time()
+
+    def content(self) -> None:
+        """Content came."""
+        self._since = None
+
+    def stop(self) -> None:
+        """End watching."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._expire = None
+
+    def _deadline(self, now: float) -> float:
+        return min(self._end, (now if self._since is None else self._since) + self._idle_s)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if (deadline := self._deadline(now)) > now:
+            self._timer = self._loop.call_at(deadline, self._look)
+        elif self._expire is not None:
+            self.expired = True
+            whole = now >= self._end
+            self.why = "The answer took too long as a whole." if whole else f"Nothing came for {self._idle_s:g} s."
+            self._expire()
