@@ -54,23 +54,25 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class BreakerChanged:
-    """A circuit breaker moved."""
+    """A circuit breaker moved. `model` is set where it is that of one model alone."""
 
     endpoint: str
     provider: str
     state: Literal["closed", "half_open", "open"]
     reason: str
     for_s: float | None = None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CooledDown:
-    """An endpoint or deployment is held back."""
+    """An endpoint is held back, or one `model` of it."""
 
     endpoint: str
     provider: str
     reason: str
     for_s: float
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,41 @@ class Permit(Protocol):
     def failed(self, error: ProviderError) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an admitted call ended: well, ill (then `error` says why), or cut short by its caller (`good` is None)."""
+
+    good: bool | None
+    latency_s: float
+    ttft_s: float | None = None
+    tokens: int = 0
+    error: ProviderError | None = None
+
+
+class Leases(Protocol):
+    """Half-open probes counted over all replicas, asked only while a breaker probes."""
+
+    async def take(self, name: str, limit: int, lease_s: float) -> str | float:
+        """A lease to give back (it ends by itself after `lease_s`), or the seconds until one may be free."""
+        ...
+
+    async def give(self, name: str, lease: str) -> None:
+        """Give a lease back."""
+        ...
+
+
+class Watch(Protocol):
+    """Somebody who learns from the calls a Guard lets through: the balancer, health."""
+
+    def started(self, deployment: Deployment) -> None:
+        """A call was admitted."""
+        ...
+
+    def ended(self, deployment: Deployment, ending: Ending) -> None:
+        """It ended; told exactly once per `started`."""
+        ...
+
+
 class Balancer(Protocol):
     """Who of equals goes first."""
 
@@ -173,6 +208,19 @@ class Journal(Protocol):
     async def receipt(self, id: str, caller: str) -> Receipt | None: ...  # noqa: A002
 
     async def answer(self, id: str, caller: str) -> Answer | None: ...  # noqa: A002
+
+
+class NoLeases:
+    """One process alone."""
+
+    async def take(self, name: str, limit: int, lease_s: float) -> str | float:
+        """Nobody else probes."""
+        del name, limit, lease_s
+        return ""
+
+    async def give(self, name: str, lease: str) -> None:
+        """Nothing was taken."""
+        del name, lease
 
 
 class InOrder:
