@@ -251,6 +251,7 @@ class ModelCard:
     id: str
     family: str = ""  # gpt, claude, gemini, grok, … for token factors and panel diversity
     context_window: int = 8192
+    max_input: int | None = None  # where a provider bounds the prompt below the window
     max_output: int = 4096
     capabilities: frozenset[Capability] = frozenset({"streaming", "sampling"})
     efforts: tuple[Effort, ...] = ()

@@ -1,0 +1,22 @@
+"""Who exists and what is known of models: rows, cards, prices, aliases, tokens, carbon. Facts only, nothing is called.
+
+Everything is read from package data, late and once; nothing is downloaded.
+"""
+
+from .cards import Override, card, group, models
+from .prices import cost_nano, price, worst_nano
+from .rows import ProviderRow, canonical, row, rows
+
+__all__ = [
+    "Override",
+    "ProviderRow",
+    "canonical",
+    "card",
+    "cost_nano",
+    "group",
+    "models",
+    "price",
+    "row",
+    "rows",
+    "worst_nano",
+]
