@@ -13,6 +13,7 @@
     ├── ContextTooLong       the prompt does not fit     (elsewhere: a larger window)
     ├── ContentRefused       the provider's filter       (elsewhere: once, another family)
     └── BadRequest           400, 413, 422               (nowhere: the caller's fault)
+        └── NotHere          a feature it does not have  (elsewhere)
 
 Messages are ours: no provider text, no URL, no key, ever (guide reliability-and-security §8.2).
 """
@@ -156,3 +157,9 @@ class BadRequest(ProviderError):
     fault = "caller"
     vote = "neutral"
     default_billed = "no"
+
+
+class NotHere(BadRequest):
+    """A feature this provider or model does not have; another one may."""
+
+    elsewhere = True

@@ -1,0 +1,336 @@
+"""OpenAI's `POST /chat/completions`, and everyone who speaks it: quirks are flags of the card, never provider names.
+
+Sources: openai SDK 3.52 `types/chat`, recorded exchanges of 16 providers, guide providers §2, §3, §6-8, §11.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..errors import Malformed, ProviderError
+from ..types import (
+    Answer,
+    Delta,
+    Embeddings,
+    Image,
+    Listed,
+    Message,
+    ModelCard,
+    Reasoning,
+    Request,
+    Text,
+    Tool,
+    ToolCall,
+)
+from . import Call, _openai
+from ._draft import CallDraft, Draft, sign, signed
+from ._errors import classify, complaint, in_band
+from ._json import mapping, objects, read_json, scrub, string
+from ._write import Granted, data_url, grant, is_object, results, schema_words, short_id, tighten
+
+NAME = "openai_chat"
+_NOTHING: tuple[Delta, ...] = ()
+_MOST_STOPS = 4  # OpenAI's limit
+
+
+class Fold:
+    """Folds chunks or one completion. The last usage wins: Perplexity's is cumulative in every chunk."""
+
+    __slots__ = ("_beside", "_draft", "_usage", "done")
+
+    def __init__(self, card: ModelCard) -> None:
+        self.done = False
+        self._draft = Draft()
+        self._usage: Any = None
+        self._beside = "reasoning_beside_output" in card.flags
+
+    def event(self, name: str, data: bytes) -> Sequence[Delta]:
+        if data == b"[DONE]" or data.strip() == b"[DONE]":
+            self.done = True
+            return _NOTHING
+        chunk = read_json(data)
+        if chunk.__class__ is not dict:  # `type(…)` would narrow the type checker's Any
+            raise Malformed("The provider sent a stream event that is not an object.", billed=self._billed)
+        self._envelope(name, chunk)
+        choices = chunk.get("choices")
+        if choices.__class__ is not list:
+            return _NOTHING
+        for choice in choices:
+            if choice.__class__ is dict and not choice.get("index"):
+                return self._choice(choice, choice.get("delta"))
+        return _NOTHING
+
+    def whole(self, body: Any) -> Sequence[Delta]:
+        if not isinstance(body, dict):
+            raise Malformed("The provider sent an answer that is not an object.")
+        completion = mapping(body)
+        self._envelope("", completion)
+        choice = next((c for c in objects(completion.get("choices")) if not c.get("index")), None)
+        if choice is None:
+            raise Malformed("The provider sent an answer without a choice.")
+        message = choice.get("message")
+        if (
+            not isinstance(message, dict) and choice.get("finish_reason") != "content_filter"
+        ):  # Azure leaves it out then
+            raise Malformed("The provider sent a choice without a message.")
+        deltas = self._choice(choice, message)
+        if not self._draft.finish_raw:  # Snowflake: the body is complete, only the word is missing
+            self._draft.finish_raw = "stop"
+            self._draft.warnings.append("the provider gave no finish reason")
+        self.done = True
+        return deltas
+
+    def answer(self) -> Answer:
+        return self._draft.answer(_openai.chat_usage(self._usage, beside=self._beside))
+
+    @property
+    def _billed(self) -> Any:
+        return "yes" if self._draft.billed else "unknown"
+
+    def _envelope(self, name: str, chunk: Any) -> None:
+        if chunk.get("error") or name == "error":
+            raise classify(in_band(chunk, billed=self._billed))
+        usage = chunk.get("usage")
+        if usage:
+            self._usage = usage
+        draft = self._draft
+        if not draft.model:
+            draft.model = string(chunk.get("model"))
+            draft.request_id = string(chunk.get("id"))
+        if "x_groq" in chunk and not usage:
+            self._usage = mapping(chunk["x_groq"]).get("usage") or self._usage
+        if chunk.get("object") == "chat.completion.done":
+            self.done = True  # Perplexity's last word; it sends no [DONE]
+
+    def _choice(self, choice: Any, delta: Any) -> Sequence[Delta]:
+        finish = choice.get("finish_reason")
+        if finish.__class__ is str and finish:
+            self._draft.finish_raw = finish
+        if delta.__class__ is not dict:
+            return _NOTHING
+        deltas: tuple[Delta, ...] = _NOTHING
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if thought.__class__ is str:
+            deltas = self._think(thought)
+        text = delta.get("content")
+        if text:
+            deltas += self._say(text)
+        if delta.get("tool_calls") or delta.get("function_call"):
+            deltas += self._call(delta)
+        refusal = delta.get("refusal")
+        if refusal.__class__ is str and refusal:
+            self._draft.refusal.append(refusal)
+        return deltas
+
+    def _say(self, text: Any) -> tuple[Delta, ...]:
+        if text.__class__ is str:
+            self._draft.text.append(text)
+            return (Delta("text", text if text.isascii() else scrub(text)),)
+        deltas: tuple[Delta, ...] = _NOTHING
+        for part in objects(text):  # Mistral's list content
+            if part.get("type") == "thinking":
+                for piece in objects(part.get("thinking")):
+                    deltas += self._think(string(piece.get("text")))
+            elif string(part.get("text")):
+                deltas += self._say(part["text"])
+        return deltas
+
+    def _think(self, piece: str) -> tuple[Delta, ...]:
+        if not piece:
+            return _NOTHING
+        self._draft.think(0, piece)
+        return (Delta("reasoning", scrub(piece)),)
+
+    def _call(self, delta: Any) -> tuple[Delta, ...]:
+        calls = objects(delta.get("tool_calls"))
+        old = mapping(delta.get("function_call"))
+        if not calls and string(old.get("name")):
+            calls = [{"index": 0, "function": old}]
+        return tuple(Delta("tool", scrub(self._fragment(call))) for call in calls)
+
+    def _fragment(self, raw: dict[str, Any]) -> str:
+        """Join a fragment to its call: by index, else by id; a second id under one index is a second call."""
+        calls, function = self._draft.calls, mapping(raw.get("function"))
+        call_id, index = string(raw.get("id")), raw.get("index")
+        if not isinstance(index, int):
+            index = call_id or next(reversed(calls), 0)
+        known = calls.get(index)
+        if known is not None and call_id and known.id and known.id != call_id:
+            index = call_id
+            known = calls.get(index)
+        if known is None:
+            google = mapping(mapping(raw.get("extra_content")).get("google"))
+            known = calls[index] = CallDraft(signature=sign(NAME, google.get("thought_signature")))
+        known.id = known.id or call_id
+        known.name = known.name or string(function.get("name"))
+        arguments = function.get("arguments")
+        piece = json.dumps(arguments) if isinstance(arguments, dict) else string(arguments)
+        if piece:
+            known.arguments.append(piece)
+        return piece
+
+
+class OpenAIChat:
+    """The dialect `openai_chat`."""
+
+    name = NAME
+    framing = "sse"
+
+    def headers(self, key: str | None) -> Mapping[str, str]:
+        return _openai.bearer(key)
+
+    def render(self, request: Request, card: ModelCard, *, stream: bool) -> Call:
+        granted = grant(request, card)
+        body: dict[str, Any] = {"model": card.id, "messages": _messages(request, card)}
+        body |= _settings(request, granted, card.flags)
+        body |= _effort(granted, card.flags)
+        body |= _format(request.schema, card) if request.schema is not None else {}
+        body |= _tools(request, granted, card.flags) if request.tools else {}
+        if stream:
+            body["stream"] = True
+            if "no_stream_options" not in card.flags:
+                body["stream_options"] = {"include_usage": True}
+        return Call("chat/completions", body, warnings=tuple(granted.warnings))
+
+    def fold(self, card: ModelCard) -> Fold:
+        return Fold(card)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+        return classify(complaint(status, headers, body))
+
+    def render_embed(self, texts: Sequence[str], model: str) -> Call:
+        return _openai.render_embed(texts, model)
+
+    def parse_embed(self, body: Any) -> Embeddings:
+        return _openai.parse_embed(body)
+
+    def render_list(self) -> Call:
+        return Call("models", method="GET")
+
+    def parse_list(self, body: Any) -> tuple[Sequence[Listed], str | None]:
+        return _openai.parse_list(body)
+
+
+dialect = OpenAIChat()
+
+
+def _messages(request: Request, card: ModelCard) -> list[dict[str, Any]]:
+    role = "developer" if "developer_role" in card.flags else "system"
+    words = schema_words(request.schema) if request.schema is not None and not _native(request.schema, card) else ""
+    system = "\n\n".join(text for text in (request.system, words) if text)
+    written: list[dict[str, Any]] = [{"role": role, "content": system}] if system else []
+    for message in request.messages:
+        written += _turn(message, role, card.flags)
+    return written
+
+
+def _turn(message: Message, system_role: str, flags: frozenset[str]) -> Iterable[dict[str, Any]]:
+    short = short_id if "short_tool_ids" in flags else str
+    if found := results(message):
+        return [{"role": "tool", "tool_call_id": short(result.id), "content": result.text} for result in found]
+    turn: dict[str, Any] = {"role": system_role if message.role == "system" else message.role}
+    turn["content"] = _content(message, cache="cache_control" in flags)
+    if calls := [part for part in message.parts if isinstance(part, ToolCall)]:
+        turn["tool_calls"] = [_written_call(call, short(call.id)) for call in calls]
+        turn["content"] = turn["content"] or None
+        thoughts = "".join(part.text for part in message.parts if isinstance(part, Reasoning))
+        if thoughts and "echo_reasoning" in flags:
+            turn["reasoning_content"] = thoughts
+    return [turn]
+
+
+def _written_call(call: ToolCall, call_id: str) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "id": call_id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments or "{}"},
+    }
+    if signature := signed(NAME, call.signature):  # Gemini's OpenAI side binds thinking to the call
+        written["extra_content"] = {"google": {"thought_signature": signature}}
+    return written
+
+
+def _content(message: Message, *, cache: bool) -> str | list[dict[str, Any]]:
+    """Plain text where that is enough: some speakers take nothing else."""
+    parts = [part for part in message.parts if isinstance(part, Text | Image)]
+    if all(isinstance(part, Text) and not (cache and part.cache_until_here) for part in parts):
+        return message.text
+    return [_part(part, cache=cache) for part in parts]
+
+
+def _part(part: Text | Image, *, cache: bool) -> dict[str, Any]:
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": {"url": data_url(part)}}
+    hint = {"cache_control": {"type": "ephemeral"}} if cache and part.cache_until_here else {}
+    return {"type": "text", "text": part.text, **hint}
+
+
+def _settings(request: Request, granted: Granted, flags: frozenset[str]) -> dict[str, Any]:
+    values = dict(granted.values)
+    if request.max_tokens is not None:
+        values["max_completion_tokens" if "max_completion_tokens" in flags else "max_tokens"] = request.max_tokens
+    if "stop" in values:
+        values["stop"] = list(request.stop[:_MOST_STOPS])
+    if "seed" in values and "random_seed" in flags:
+        values["random_seed"] = values.pop("seed")
+    if request.prompt_cache_key and "prompt_cache_key" in flags:
+        values["prompt_cache_key"] = request.prompt_cache_key
+    return values
+
+
+def _effort(granted: Granted, flags: frozenset[str]) -> dict[str, Any]:
+    effort = granted.effort
+    parsed = {"reasoning_format": "parsed"} if "reasoning_parsed" in flags else {}
+    if effort is None:
+        return parsed
+    if "effort_object" in flags:
+        return {"reasoning": {"effort": effort}}
+    if "reasoning_enabled" in flags:
+        return {"reasoning": {"enabled": effort != "none"}}
+    if "thinking_type" not in flags:
+        return {"reasoning_effort": effort, **parsed}
+    if effort == "none":
+        return {"thinking": {"type": "disabled"}}
+    return {"thinking": {"type": "enabled"}, "reasoning_effort": effort}
+
+
+def _native(schema: Mapping[str, Any], card: ModelCard) -> bool:
+    return "json" in card.capabilities and "json_object_only" not in card.flags and is_object(schema)
+
+
+def _format(schema: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:
+    if not _native(schema, card):
+        plain = "json_object_only" in card.flags and is_object(schema)
+        return {"response_format": {"type": "json_object"}} if plain else {}
+    tight, strict = tighten(schema)
+    return {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": tight, "strict": strict},
+        }
+    }
+
+
+def _tools(request: Request, granted: Granted, flags: frozenset[str]) -> dict[str, Any]:
+    written: dict[str, Any] = {"tools": [_tool(tool) for tool in request.tools]}
+    choice = granted.tool_choice
+    if choice in ("auto", "none", "required"):
+        if "no_tool_choice" not in flags and choice != "auto":
+            written["tool_choice"] = choice
+        elif choice == "none":
+            return {}
+    else:
+        written["tool_choice"] = {"type": "function", "function": {"name": choice}}
+    if not request.parallel_tools:
+        if "no_parallel_choice" in flags:
+            granted.warnings.append("parallel_tools=false was not sent: the model does not take it")
+        else:
+            written["parallel_tool_calls"] = False
+    return written
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+    }
