@@ -1,0 +1,252 @@
+"""One call to one deployment: money, a place, leave, the provider, each given back whatever happens.
+
+Above: `manager.py` decides where and when. Here alone the order hold → slot → admit → open is known, and what an ending
+means for each of them. Cancellation is an ending like the others: settled as unknown, no vote.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from math import inf
+
+import anyio
+
+from providers.errors import Billed, Malformed, ProviderError, TimedOut
+from providers.types import Answer, Delta, Request, Stream, Usage
+
+from .contract import check
+from .envelope import expected_output
+from .events import AttemptEnded, AttemptStarted, Observer, Progressed, silent
+from .itinerary import Hop
+from .ports import Bill, Cost, Gate, Guard, Held, Permit, Purse, Slot
+from .signals import Traffic
+from .trip import Trip
+from .types import Attempt
+
+SHARE = 0.5  # of the time left that a silent provider may use up while somebody else could still be asked
+COARSE_S = 0.25  # how exactly silence is measured: moving a timer at every delta would cost more than the delta
+OURS_S = 5.0  # silence shorter than this is our impatience, not the provider's fault: no vote
+
+
+class Impatience(TimedOut):
+    """Our own deadline was short: says nothing of the provider."""
+
+    vote = "neutral"
+
+
+@dataclass(slots=True)
+class Live:
+    """A call on its way. `error` may be set by whoever reads the stream: then that is how the call ended."""
+
+    trip: Trip
+    hop: Hop
+    request: Request
+    held: Held
+    number: int
+    started: float
+    clock: Callable[[], float]
+    slot: Slot | None = None
+    permit: Permit | None = None
+    stream: Stream | None = None
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    ttft_s: float | None = None
+    error: ProviderError | None = None
+    sent: bool = False
+    done: bool = False
+    _deltas: AsyncIterator[Delta] | None = None
+    _touched: float = 0.0
+    _patience: float = inf
+
+    def wait(self) -> None:
+        """Start measuring silence: while others could be asked, one may waste only a share of the time left."""
+        now = self.clock()
+        left = self.trip.deadline - now
+        self._touched, self._patience = now, left if self.hop.alone else left * SHARE
+        self.scope.deadline = anyio.current_time() + max(0.0, self._patience)
+
+    def endless(self) -> None:
+        """Stop measuring silence: from now on the reader's own time passes too."""
+        self.scope.deadline = inf
+
+    async def next(self) -> Delta | None:
+        """The next piece of content, None at the end. Raises ProviderError; what is no such error becomes one."""
+        assert self.stream is not None, "opened"
+        if self._deltas is None:
+            self._deltas = aiter(self.stream)
+        try:
+            async for delta in self._deltas:
+                if delta.kind != "alive":
+                    self._touch()
+                    return delta
+        except ProviderError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a provider's code may come from anywhere: its bug is its failure
+            raise Malformed(f"reading the answer failed ({type(error).__name__})") from None
+        return None
+
+    def _touch(self) -> None:
+        now = self.clock()
+        if self.ttft_s is None:
+            self.ttft_s = now - self.started
+        if now - self._touched > COARSE_S and self.scope.deadline != inf:
+            self._touched = now
+            left = min(self._patience, self.trip.deadline - now)
+            self.scope.deadline = anyio.current_time() + max(0.0, left)
+
+    def timed_out(self) -> ProviderError:
+        """What it means that our patience ended."""
+        silence = self.clock() - self._touched
+        kind = TimedOut if silence >= OURS_S else Impatience
+        return kind(f"no content for {silence:.1f} s", billed="yes" if self.ttft_s is not None else "unknown")
+
+    @property
+    def partial(self) -> Answer | None:
+        """What there is of an answer."""
+        return self.stream.answer if self.stream is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Makes calls. `clock` is monotonic seconds."""
+
+    purse: Purse
+    gate: Gate
+    guard: Guard
+    traffic: Traffic
+    observer: Observer
+    clock: Callable[[], float]
+
+    @asynccontextmanager
+    async def call(self, trip: Trip, hop: Hop) -> AsyncGenerator[Live]:
+        """Ask `hop.deployment`. Raises ProviderError, QuotaWait, CircuitOpen, BudgetExceeded; all is settled by then."""
+        request = trip.request_for(hop, self.purse.room_usd(trip.ask, hop.deployment))
+        bill = trip.bill(hop, request)
+        async with self.purse.hold(bill) as held:
+            live = Live(trip, hop, request, held, bill.attempt, self.clock(), self.clock)
+            try:
+                async with self._protected(live, bill):
+                    yield live
+            except BaseException as error:
+                await self._abandon(live, live.error or error)
+                raise
+            if not live.done:
+                await self._abandon(live, None)
+
+    async def whole(self, trip: Trip, hop: Hop, heard: Callable[[], None] | None = None) -> Live:
+        """Ask and read to the end, telling as it grows. Raises as `call`, and where the contract is not met."""
+        async with self.call(trip, hop) as live:
+            told = trip.tell is not silent
+            while (delta := await live.next()) is not None:
+                if heard is not None:
+                    heard()
+                if told and delta.kind == "text":
+                    trip.tell(Progressed(trip.id, f"{hop.deployment.name} answers", delta.text, live.number))
+            await self.finish(live)
+        return live
+
+    async def fail(self, live: Live, error: ProviderError) -> None:
+        """A live stream broke after it was handed over: vote and settle now, while its reader is told."""
+        if not live.done and live.permit is not None:
+            live.permit.failed(error)
+        await self._abandon(live, error)
+
+    async def finish(self, live: Live) -> None:
+        """The stream has ended: hold the answer to its contract, then settle. Raises ProviderError."""
+        stream, permit, slot = live.stream, live.permit, live.slot
+        assert stream, "opened"
+        assert permit, "admitted"
+        assert slot, "placed"
+        live.endless()
+        answer = stream.answer
+        if error := check(answer, live.trip.terms):
+            live.error = error
+            live.trip.broken = (answer, error)
+            raise error
+        latency, usage = self.clock() - live.started, answer.usage
+        permit.succeeded(latency, live.ttft_s, usage.output)
+        slot.settle(usage.input + usage.output, dict(stream.headers))
+        cost = await _booked(live.held.settle(answer))
+        live.done = True
+        self.traffic.answered(live.hop.deployment.name, latency, live.ttft_s, usage.output)
+        self._note(live, "ok", "", cost)
+
+    @asynccontextmanager
+    async def _protected(self, live: Live, bill: Bill) -> AsyncGenerator[None]:
+        deployment, trip = live.hop.deployment, live.trip
+        tokens = bill.output_tokens and expected_output(live.request, deployment.card)
+        if trip.decision is not None:
+            tokens += trip.decision.sizes.estimate(deployment.card)
+        async with (
+            self.gate.slot(deployment, tokens, trip.deadline) as live.slot,
+            self.guard.admit(deployment, force=live.hop.force) as live.permit,
+        ):
+            try:
+                async with self._asked(live):
+                    yield
+            except BaseException as error:
+                cause = live.error or error
+                if isinstance(cause, ProviderError) and not live.done:
+                    live.permit.failed(cause)
+                raise
+
+    @asynccontextmanager
+    async def _asked(self, live: Live) -> AsyncGenerator[None]:
+        deployment, trip = live.hop.deployment, live.trip
+        live.started, live.sent = self.clock(), True
+        self.traffic.started(deployment.name)
+        self.observer(AttemptStarted(trip.id, deployment.provider, deployment.model, live.number))
+        trip.tell(Progressed(trip.id, f"asking {deployment.name}", draft=live.number))
+        try:
+            with live.scope:
+                live.wait()
+                async with deployment.opener.open(live.request, deployment.model) as live.stream:
+                    yield
+            if live.scope.cancelled_caught:
+                raise live.timed_out()
+        finally:
+            self.traffic.left(deployment.name)
+
+    async def _abandon(self, live: Live, error: BaseException | None) -> None:
+        if live.done:
+            return
+        live.done = True
+        partial = live.partial
+        cost = await _booked(live.held.abandon(_billed(live, error), partial))
+        if not live.sent:
+            return
+        if isinstance(error, ProviderError):
+            if error.fault != "caller":
+                self.traffic.failed(live.hop.deployment.name)
+            self._note(live, error.kind, error.message, cost)
+        else:
+            self._note(live, "cancelled", "the call was left before it ended", cost)
+
+    def _note(self, live: Live, outcome: str, reason: str, cost: Cost) -> None:
+        deployment, partial = live.hop.deployment, live.partial
+        attempt = Attempt(
+            provider=deployment.provider,
+            model=deployment.model,
+            outcome=outcome,
+            reason=reason,
+            latency_s=self.clock() - live.started,
+            cost_usd=cost.usd,
+            cost_basis=cost.basis,
+            usage=partial.usage if partial is not None else Usage(),
+            hedge=live.hop.hedge,
+        )
+        live.trip.attempts.append(attempt)
+        self.observer(AttemptEnded(live.trip.id, attempt))
+
+
+async def _booked(booking: Awaitable[Cost]) -> Cost:
+    with anyio.CancelScope(shield=True):  # what was bought is booked, whoever leaves
+        return await booking
+    raise AssertionError("a shield swallows nothing")
+
+
+def _billed(live: Live, error: BaseException | None) -> Billed:
+    if not live.sent:
+        return "no"
+    if isinstance(error, ProviderError):
+        return error.billed
+    return "yes" if live.ttft_s is not None else "unknown"

@@ -1,0 +1,55 @@
+"""Arithmetic of one call before it is made: what it may write, what it will likely and at worst cost. Pure, USD."""
+
+from collections.abc import Sequence
+
+from providers.types import ModelCard, Price, PriceTier, Request
+
+TYPICAL_OUTPUT = 500  # tokens of a median chat answer; only ranks candidates, never holds money
+LEAST_OUTPUT = 256  # contract §3: below this a budget refuses rather than cuts
+
+
+def thinks(request: Request, card: ModelCard) -> bool:
+    """Whether output tokens will also be spent on reasoning."""
+    return "reasoning" in card.capabilities and request.reasoning != "none"
+
+
+def default_output(request: Request, card: ModelCard) -> int:
+    """`max_tokens` where the caller gave none, before the budget has a say (contract §3)."""
+    return min(card.max_output, 32_768 if thinks(request, card) else 8_192)
+
+
+def expected_output(request: Request, card: ModelCard) -> int:
+    """Output tokens to expect for ranking: typical, four times that with reasoning, never above what may be sent."""
+    typical = TYPICAL_OUTPUT * 4 if thinks(request, card) else TYPICAL_OUTPUT
+    return min(typical, request.max_tokens or card.max_output)
+
+
+def tariff(price: Price, input_tokens: int) -> Price | PriceTier:
+    """The tariff of a prompt of this size."""
+    best: Price | PriceTier = price
+    for tier in sorted(price.tiers, key=lambda tier: tier.above):
+        if input_tokens >= tier.above:
+            best = tier
+    return best
+
+
+def cost_usd(price: Price, input_tokens: int, output_tokens: int) -> float:
+    """USD of a call without cached tokens."""
+    rate = tariff(price, input_tokens) if price.tiers else price
+    return (input_tokens * rate.input + output_tokens * rate.output) / 1_000_000
+
+
+def affordable_output(price: Price, input_tokens: int, room_usd: float) -> int:
+    """How many output tokens `room_usd` pays for after the input; below 0 when not even that."""
+    rate = tariff(price, input_tokens) if price.tiers else price
+    input_rate = max(rate.input, getattr(rate, "cache_write", None) or 0.0)  # the hold assumes the dearest way to read
+    left = room_usd * 1_000_000 - input_tokens * input_rate
+    if left < 0:
+        return -1
+    return int(left / rate.output) if rate.output else 1 << 40
+
+
+def least(rooms: Sequence[float | None]) -> float | None:
+    """The tightest of several limits, None where nothing limits."""
+    known = [room for room in rooms if room is not None]
+    return min(known) if known else None

@@ -1,0 +1,182 @@
+"""Who may serve an ask at all. Pure: one deployment and the ask's needs in, nothing or an exclusion with its reason out.
+
+From far to near: what can never serve, what policy forbids, what lacks an ability, what does not fit, what cannot be
+paid, what is held back now. The first reason found is the one told.
+"""
+
+import fnmatch
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from providers.types import Capability, Image, ModelCard, Request
+
+from .envelope import LEAST_OUTPUT, affordable_output, cost_usd, default_output, least
+from .ports import Gate, Guard, Measure, Purse
+from .settings import RoutingSettings
+from .types import Ask, Deployment, Exclusion
+
+MARGIN = 1.05  # of the estimated input: tokenizers differ, a refused prompt costs a round trip
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an ask demands of whoever serves it, worked out once. `named`: the caller chose this model himself."""
+
+    ask: Ask
+    abilities: frozenset[Capability]
+    kind: str
+    left_s: float
+    left_usd: float | None  # of the ask's own envelope
+    named: bool
+
+
+def needs(ask: Ask, *, kind: str, left_s: float, spent_usd: float, named: bool) -> Needs:
+    """The needs of this ask with what is left of its time and money."""
+    request = ask.request
+    abilities = set(ask.require)
+    if request.tools:
+        abilities.add("tools")
+    if any(isinstance(part, Image) for message in request.messages for part in message.parts):
+        abilities.add("vision")
+    left_usd = None if ask.max_cost_usd is None else ask.max_cost_usd - spent_usd
+    return Needs(ask, frozenset(abilities), kind, left_s, left_usd, named)
+
+
+@dataclass(slots=True)
+class Sizes:
+    """Input tokens by model family, counted once each."""
+
+    request: Request
+    measure: Measure
+    _estimates: dict[str, int] = field(default_factory=dict[str, int])
+    _bounds: dict[str, int] = field(default_factory=dict[str, int])
+
+    def estimate(self, card: ModelCard) -> int:
+        """The likely number."""
+        return _remember(self._estimates, card, self.measure.estimate, self.request)
+
+    def bound(self, card: ModelCard) -> int:
+        """A number never below the true one."""
+        return _remember(self._bounds, card, self.measure.bound, self.request)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The hard filters over the house's state."""
+
+    settings: RoutingSettings
+    purse: Purse
+    gate: Gate
+    guard: Guard
+
+    def exclusion(self, deployment: Deployment, needs: Needs, sizes: Sizes) -> Exclusion | None:
+        """Why this deployment may not serve now, None if it may."""
+        why = _standing(deployment) or self._policy(deployment, needs) or _ability(deployment, needs)
+        if why is None:
+            why = self._price(deployment, needs) or _window(deployment, needs, sizes)
+        if why is not None:
+            return Exclusion(deployment, why[1], code=why[0])
+        return self._money(deployment, needs, sizes) or self._held(deployment, needs, sizes)
+
+    def _policy(self, d: Deployment, needs: Needs) -> tuple[str, str] | None:
+        ask, regions = needs.ask, self.settings.allowed_regions
+        if regions and not d.local and d.region not in regions:
+            return "policy", f"its region {d.region or '(unknown)'} is not among the allowed ones"
+        if ask.local_only and not d.local:
+            return "policy", "a context source of this request may not leave the machine"
+        if ask.allowed_models and not any(_matches(d, pattern) for pattern in ask.allowed_models):
+            return "policy", "this caller's token does not allow it"
+        return None
+
+    def _price(self, d: Deployment, needs: Needs) -> tuple[str, str] | None:
+        if d.price is None:
+            return None if self.settings.unpriced else ("budget_exceeded", "it has no known price")
+        limit = self.settings.max_price
+        if limit is None or needs.named or d.price.output <= limit:
+            return None
+        return "no_model", f"${d.price.output:g} per million output tokens is above routing.max_price (${limit:g})"
+
+    def _money(self, d: Deployment, needs: Needs, sizes: Sizes) -> Exclusion | None:
+        room = least((needs.left_usd, self.purse.room_usd(needs.ask, d)))
+        if room is None or d.price is None:
+            return None
+        asked = needs.ask.request.max_tokens
+        output = min(LEAST_OUTPUT, d.card.max_output) if asked is None else asked
+        bound = sizes.bound(d.card)
+        if affordable_output(d.price, bound, room) >= output:
+            return None
+        need = cost_usd(d.price, bound, output)
+        return Exclusion(d, f"it could cost ${need:.6f}, ${max(room, 0):.6f} is left", code="budget_exceeded")
+
+    def _held(self, d: Deployment, needs: Needs, sizes: Sizes) -> Exclusion | None:
+        if (held := self.guard.blocked(d)) is not None:
+            return Exclusion(d, held[0], held[1], code="provider_failed")
+        wait = self.gate.wait_s(d, sizes.estimate(d.card))
+        if wait > needs.left_s:
+            return Exclusion(d, f"its rate limit has no room for {wait:.0f} s", wait, code="rate_limited")
+        return None
+
+
+def output_cap(deployment: Deployment, needs: Needs, sizes: Sizes, room_usd: float | None) -> int:
+    """`max_tokens` to send where the caller gave none: the card, our default, what the money affords (contract §3)."""
+    cap = default_output(needs.ask.request, deployment.card)
+    room = least((needs.left_usd, room_usd))
+    if room is None or deployment.price is None:
+        return cap
+    affordable = affordable_output(deployment.price, sizes.bound(deployment.card), room)
+    return max(min(cap, affordable), min(LEAST_OUTPUT, deployment.card.max_output))
+
+
+def _standing(d: Deployment) -> tuple[str, str] | None:
+    if d.status == "no_key":
+        return "authentication", "no key is set for its provider"
+    if d.status == "retired":
+        return "no_model", f"it is retired; today's is {d.card.replaced_by}" if d.card.replaced_by else "it is retired"
+    return None
+
+
+def _ability(d: Deployment, needs: Needs) -> tuple[str, str] | None:
+    if not needs.abilities <= d.card.capabilities:
+        missing = ", ".join(sorted(needs.abilities - d.card.capabilities))
+        return "no_model", f"it has no {missing}"
+    ask = needs.ask
+    if d.card.family and d.card.family in ask.exclude_families:
+        return "no_model", f"its family {d.card.family} is excluded"
+    if ask.min_quality is not None:
+        quality = d.card.quality.get(needs.kind, d.card.quality.get("default", 0.5))
+        if quality < ask.min_quality:
+            return "no_model", f"its quality at {needs.kind} is {quality:.2f}, below {ask.min_quality:.2f}"
+    return None
+
+
+def _window(d: Deployment, needs: Needs, sizes: Sizes) -> tuple[str, str] | None:
+    output = min(needs.ask.request.max_tokens or LEAST_OUTPUT, d.card.max_output)
+    need = int(sizes.estimate(d.card) * MARGIN) + output
+    if need <= d.card.context_window:
+        return None
+    return "context_too_long", f"about {need:,} tokens do not fit its window of {d.card.context_window:,}"
+
+
+def _matches(d: Deployment, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(d.name, pattern) or fnmatch.fnmatchcase(d.model, pattern)
+
+
+def _remember(
+    known: dict[str, int], card: ModelCard, count: Callable[[Request, ModelCard], int], request: Request
+) -> int:
+    found = known.get(card.family)
+    if found is None:
+        found = known[card.family] = count(request, card)
+    return found
+
+
+def nearest(excluded: Mapping[str, Exclusion], limit: int = 20) -> tuple[Exclusion, ...]:
+    """The exclusions nearest to serving: those that return soonest, then those that failed the latest filter."""
+    order = ("rate_limited", "provider_failed", "budget_exceeded", "context_too_long", "policy", "no_model")
+    depth = {code: place for place, code in enumerate(order)}
+    ranked = sorted(excluded.values(), key=lambda e: (_soon(e), depth.get(e.code, len(order))))
+    return tuple(ranked[:limit])
+
+
+def _soon(exclusion: Exclusion) -> float:
+    return float("inf") if exclusion.returns_s is None else exclusion.returns_s
