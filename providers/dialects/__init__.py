@@ -60,7 +60,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request, rendered. `path` is relative to the base URL and may carry a query; `body` is JSON."""
+    """One HTTP request, rendered. `path` begins with `/`, follows the base URL and may carry a query; `body` is JSON."""
 
     path: str
     body: Mapping[str, Any] | None = None

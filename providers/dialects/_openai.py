@@ -108,7 +108,7 @@ def _capabilities(entry: Mapping[str, Any]) -> frozenset[Capability] | None:
 
 def render_embed(texts: Sequence[str], model: str) -> Call:
     """Write `POST /embeddings`: at most 2,048 inputs and 300,000 tokens at OpenAI; splitting is the caller's work."""
-    return Call("embeddings", {"model": model, "input": list(texts), "encoding_format": "float"})
+    return Call("/embeddings", {"model": model, "input": list(texts), "encoding_format": "float"})
 
 
 def parse_embed(body: Any) -> Embeddings:

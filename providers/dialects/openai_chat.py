@@ -88,11 +88,11 @@ class Fold:
         return "yes" if self._draft.billed else "unknown"
 
     def _envelope(self, name: str, chunk: Any) -> None:
-        if chunk.get("error") or name == "error":
-            raise classify(in_band(chunk, billed=self._billed))
         usage = chunk.get("usage")
         if usage:
             self._usage = usage
+        if chunk.get("error") or name == "error":
+            raise classify(in_band(chunk, billed=self._billed))
         draft = self._draft
         if not draft.model:
             draft.model = string(chunk.get("model"))
@@ -190,7 +190,7 @@ class OpenAIChat:
             body["stream"] = True
             if "no_stream_options" not in card.flags:
                 body["stream_options"] = {"include_usage": True}
-        return Call("chat/completions", body, warnings=tuple(granted.warnings))
+        return Call("/chat/completions", body, warnings=tuple(granted.warnings))
 
     def fold(self, card: ModelCard) -> Fold:
         return Fold(card)
@@ -205,7 +205,7 @@ class OpenAIChat:
         return _openai.parse_embed(body)
 
     def render_list(self) -> Call:
-        return Call("models", method="GET")
+        return Call("/models", method="GET")
 
     def parse_list(self, body: Any) -> tuple[Sequence[Listed], str | None]:
         return _openai.parse_list(body)
