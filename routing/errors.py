@@ -56,9 +56,28 @@ class PromptTooLong(Refusal):
 
 
 class BudgetExceeded(Refusal):
-    """A budget or the call's own envelope cannot pay for this."""
+    """A budget or the call's own envelope cannot pay for this. `scope` names it; `need_usd` and `room_usd` say how much.
+
+    `may_ask`: the plan wants a person asked (`[budget] at_edge = "ask"`); on a yes, `Purse.allow(id, need_usd)`.
+    """
 
     code = "budget_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        scope: str = "",
+        need_usd: float | None = None,
+        room_usd: float | None = None,
+        may_ask: bool = False,
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, **facts)
+        self.scope = scope
+        self.need_usd = need_usd
+        self.room_usd = room_usd
+        self.may_ask = may_ask
 
 
 class Limited(Refusal):

@@ -87,6 +87,14 @@ class BudgetAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The durable store could not do its work; `state` is one word (full, read_only, corrupt, busy, …)."""
+
+    state: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class CacheLooked:
     """The response cache was asked."""
 
@@ -139,6 +147,7 @@ Event = (
     | BreakerChanged
     | CooledDown
     | BudgetAlert
+    | StoreFailed
     | CacheLooked
     | Fused
     | ContextFetched

@@ -78,6 +78,7 @@ class Ask:
     allowed_models: tuple[str, ...] = ()  # glob patterns of the caller's token; empty = all
     local_only: bool = False  # set when a context source may not leave the machine
     context: tuple["ContextUse", ...] = ()
+    history: int = 0  # how many leading messages of the request were recalled from its conversation
 
 
 @dataclass(frozen=True, slots=True)

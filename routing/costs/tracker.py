@@ -1,0 +1,271 @@
+"""The cost tracker: every attempt is reserved before it is sent and settled after, against every budget it counts in.
+
+Implements `Purse`. Beneath it a durable `Ledger` does the adding up; above it the manager only knows `hold`.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from anyio import get_cancelled_exc_class
+
+from providers.errors import Billed
+from providers.types import Answer, Usage
+
+from ..errors import BudgetExceeded, Next
+from ..events import BudgetAlert, Observer, StoreFailed, unobserved
+from ..ports import Bill, Cost, Held
+from ..store.faults import StoreFault
+from ..store.ledger import (
+    Closing,
+    Ending,
+    Entry,
+    Envelope,
+    Ledger,
+    Limit,
+    OverBudget,
+    Reserved,
+    Settled,
+    Standing,
+    Window,
+)
+from ..types import NANO, Ask, Deployment
+from .budgets import Plan, nano
+from .pricing import Charge, Tariffs, charge, charge_broken
+
+REMEMBERED = 4096  # asks whose sums are kept for `room_usd`
+
+
+class Tracker:
+    """The purse of one process over a ledger shared by all of them. `adopt` a new plan at any time."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        tariffs: Tariffs,
+        plan: Plan | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        stopwatch: Callable[[], float] = time.monotonic,
+        observer: Observer = unobserved,
+    ) -> None:
+        self.plan = plan or Plan()
+        self.tariffs = tariffs
+        self.clock = clock
+        self.stopwatch = stopwatch
+        self.unsettled: dict[int, Closing] = {}
+        self._ledger = ledger
+        self._observer = observer
+        self._standings: dict[Window, Standing] = {}
+        self._used: OrderedDict[str, int] = OrderedDict()
+        self._envelopes: dict[str, int] = {}
+        self._grants: dict[str, int] = {}
+
+    async def adopt(self, plan: Plan) -> None:
+        """Let these budgets hold from now on; what is spent stays spent. Raises StoreFault."""
+        self.plan = plan
+        self._learn(await self._ledger.standings(plan.all_limits(self.clock())))
+
+    @contextmanager
+    def envelope(self, id: str, usd: float | None) -> Generator[None]:  # noqa: A002
+        """Pay all asks that are `part_of` this id from one sum, USD; None lifts nothing and limits nothing."""
+        if usd is not None:
+            self._envelopes[id] = nano(usd)
+        try:
+            yield
+        finally:
+            self._envelopes.pop(id, None)
+            self._grants.pop(id, None)
+
+    def allow(self, id: str, usd: float) -> None:  # noqa: A002
+        """A person said yes: the ask (or tree) with this id may go over the budgets by this much, once."""
+        self._grants[id] = nano(usd)
+
+    @asynccontextmanager
+    async def hold(self, bill: Bill) -> AsyncGenerator[Held]:
+        """Reserve the worst case, or raise BudgetExceeded. Left unsettled, the worst case is booked."""
+        held = Hold(self, bill, *await self._reserve(bill))
+        try:
+            yield held
+        finally:
+            held.leave()
+
+    def room_usd(self, ask: Ask, deployment: Deployment) -> float | None:
+        """What memory says could still be held here; other processes may have taken some of it since."""
+        entry = self._entry(Bill(ask.id, 0, ask, deployment, 0, 0), 0)
+        rooms = [limit.cap - self._taken(limit) for limit in self.plan.limits(entry.at, entry.scopes)]
+        rooms = [room + entry.extra for room in rooms]
+        rooms += [envelope.cap - self._used.get(envelope.id, 0) for envelope in entry.envelopes]
+        return min(rooms) / NANO if rooms else None
+
+    def settle(self, id: int, closing: Closing) -> None:  # noqa: A002
+        """Queue a settlement: durable with, or before, whatever the store is asked to write next."""
+        self._ledger.settle(id, closing, self.plan.limits).then(
+            lambda settled, error: self._booked(id, closing, settled, error)
+        )
+
+    async def _reserve(self, bill: Bill) -> tuple[int, int]:
+        worst = self.tariffs.worst(bill)
+        if worst is None and self.plan.unpriced == "refuse":
+            raise _unpriced(bill)
+        self._retry()
+        entry = self._entry(bill, worst or 0)
+        pending = self._ledger.reserve(entry, self.plan.limits)
+        try:
+            reserved = await pending.wait()
+        except OverBudget as over:
+            raise self._refusal(over, entry) from None
+        except StoreFault as fault:
+            self._observer(StoreFailed(fault.state, str(fault)))
+            raise _unbookable(fault) from None
+        except get_cancelled_exc_class():  # the writer commits it all the same: give it back then
+            pending.then(self._give_back)
+            raise
+        self._learn(reserved.standings)
+        self._remember(reserved.used)
+        return reserved.id, entry.held
+
+    def _entry(self, bill: Bill, amount: int) -> Entry:
+        ask, ids = bill.ask, [bill.id]
+        envelopes = [Envelope(bill.id, nano(ask.max_cost_usd))] if ask.max_cost_usd is not None else []
+        if ask.part_of is not None:
+            ids.append(ask.part_of)
+            if ask.part_of in self._envelopes:
+                envelopes.append(Envelope(ask.part_of, self._envelopes[ask.part_of]))
+        return Entry(
+            bill.id,
+            bill.attempt,
+            bill.deployment.provider,
+            bill.deployment.model,
+            ask.caller,
+            ask.task or "",
+            amount,
+            self.clock(),
+            part_of=ask.part_of,
+            asked=ask.model,
+            servers=" ".join(use.server for use in ask.context),
+            simulated=bill.deployment.simulated,
+            max_tokens=bill.output_tokens,
+            envelopes=tuple(envelopes),
+            extra=sum(self._grants.get(id, 0) for id in ids),  # noqa: A001
+        )
+
+    def _give_back(self, reserved: Reserved | None, error: Exception | None) -> None:
+        if reserved is not None and error is None:
+            self.settle(reserved.id, Closing("released", 0, "estimated"))
+
+    def _booked(self, id: int, closing: Closing, settled: Settled | None, error: Exception | None) -> None:  # noqa: A002
+        if error is not None or settled is None:
+            # The hold stands at the worst case, here and, should we die, for whoever reclaims it.
+            self.unsettled[id] = closing
+            if isinstance(error, StoreFault):
+                self._observer(StoreFailed(error.state, str(error)))
+            return
+        self._learn(settled.standings)
+        for limit, _, spent in settled.alerts:
+            share = spent / limit.cap if limit.cap else float("inf")
+            alert = BudgetAlert(limit.window.scope, limit.period, share, spent / NANO, limit.cap / NANO)
+            self._observer(alert)
+
+    def _retry(self) -> None:
+        for id in list(self.unsettled):  # noqa: A001
+            self.settle(id, self.unsettled.pop(id))
+
+    def _learn(self, standings: Sequence[Standing]) -> None:
+        for standing in standings:
+            self._standings[standing.window] = standing
+        if len(self._standings) > REMEMBERED:
+            now = self.clock()
+            self._standings = {window: s for window, s in self._standings.items() if window.ends > now}
+
+    def _remember(self, used: Sequence[tuple[str, int]]) -> None:
+        for id, amount in used:  # noqa: A001
+            self._used[id] = amount
+            self._used.move_to_end(id)
+        while len(self._used) > REMEMBERED:
+            self._used.popitem(last=False)
+
+    def _taken(self, limit: Limit) -> int:
+        standing = self._standings.get(limit.window)
+        return standing.spent + standing.held if standing else 0
+
+    def _refusal(self, over: OverBudget, entry: Entry) -> BudgetExceeded:
+        need, room = entry.held / NANO, max(over.room, 0) / NANO
+        asks = over.limit is not None and self.plan.at_edge == "ask"
+        return BudgetExceeded(
+            f"this call may cost up to ${need:.4f} and {_name(over)} has ${room:.4f} left",
+            hint=_hint(over),
+            after=max(over.limit.window.ends - entry.at, 0) if over.limit else None,
+            next_call=Next("costs", {"period": "month"}),
+            scope=over.scope,
+            need_usd=need,
+            room_usd=room,
+            may_ask=asks,
+        )
+
+
+class Hold:
+    """Money held for one attempt. The first of `settle`, `abandon`, `leave` counts, the others change nothing."""
+
+    def __init__(self, tracker: Tracker, bill: Bill, id: int, amount: int) -> None:  # noqa: A002
+        self._tracker = tracker
+        self._bill = bill
+        self._id = id
+        self._amount = amount
+        self._since = tracker.stopwatch()
+        self._cost: Cost | None = None
+
+    async def settle(self, answer: Answer) -> Cost:
+        """Book what the answer cost."""
+        return self._close("settled", charge(self._tracker.tariffs, self._bill, answer), answer, ok=True)
+
+    async def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
+        """Book what a failed attempt cost."""
+        found = charge_broken(self._tracker.tariffs, self._bill, billed, answer)
+        return self._close("released" if billed == "no" else "settled", found, answer or Answer(), ok=False)
+
+    def leave(self) -> None:
+        """Nobody said how it ended: it may have cost all that was held."""
+        usage = Usage(input=self._bill.input_tokens, output=self._bill.output_tokens, estimated=True)
+        amount = self._amount if self._bill.deployment.price else None
+        worst = Charge(amount, "unpriced" if amount is None else "estimated", usage)
+        self._close("uncertain", worst, Answer(), ok=False)
+
+    def _close(self, ending: Ending, found: Charge, answer: Answer, *, ok: bool) -> Cost:
+        if self._cost is None:
+            self._cost = Cost(None if found.nano is None else found.nano / NANO, found.basis)
+            closing = Closing(ending, found.nano, found.basis, found.usage, answer.model_returned, found.price, ok)
+            seconds = max(self._tracker.stopwatch() - self._since, 0.0)
+            self._tracker.settle(self._id, replace(closing, latency_s=seconds))
+        return self._cost
+
+
+def _name(over: OverBudget) -> str:
+    if over.limit is None:
+        return "the call's own max_cost_usd"
+    kind, _, name = over.scope.partition(":")
+    whose = f"the {name} {kind}'s" if name else "the"
+    length = {"day": "daily", "month": "monthly"}[over.limit.period]
+    return f"{whose} {length} budget of ${over.limit.cap / NANO:g}"
+
+
+def _hint(over: OverBudget) -> str:
+    if over.limit is None:
+        return "raise max_cost_usd, lower max_tokens, or name a cheaper model"
+    resets = datetime.fromtimestamp(over.limit.window.ends, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"lower max_tokens, name a cheaper or local model, raise the budget in [budget], or wait until {resets}"
+
+
+def _unpriced(bill: Bill) -> BudgetExceeded:
+    name = bill.deployment.name
+    return BudgetExceeded(
+        f'the price of {name} is not known, and [budget] unpriced = "refuse" allows no calls without one',
+        hint=f'give {name} a price in the configuration, or set [budget] unpriced = "allow"',
+    )
+
+
+def _unbookable(fault: StoreFault) -> BudgetExceeded:
+    return BudgetExceeded(f"nothing may be spent that cannot be booked: {fault}", hint=fault.hint)

@@ -1,0 +1,231 @@
+"""Never twice: replays finished answers, joins running twins, and keeps every answer before anybody sees it.
+
+Implements `Recall` over the store's archive and claims. `beneath` is asked next, for what is not a repetition but the
+same question (caches). Rules: contract §3, Replay; guide reliability-and-security §4.7.
+"""
+
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from copy import copy
+from dataclasses import dataclass, field, replace
+
+import anyio
+
+from providers.types import Answer
+
+from .conversations import packed_turn
+from .errors import InvalidRequest, Refusal
+from .events import CacheLooked, Observer, StoreFailed, unobserved
+from .ports import Flight, NoRecall, Recall
+from .store.archive import Archive, Claims, Record
+from .store.codec import pack, unpack
+from .store.faults import StoreFault
+from .types import Ask, Cached, Receipt, Result
+
+UNDELIVERED_S = 600.0  # contract §3: an answer that reached nobody is replayed for ten minutes
+POLL_S = 0.05, 0.5  # between looks at a twin in another process: at first, at most
+
+
+@dataclass(slots=True)
+class Twin:
+    """An ask that runs: who comes with the same one waits here."""
+
+    key: str
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    outcome: Result | Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A flight that has landed already."""
+
+    found: Result | None
+
+    async def keep(self, result: Result) -> None:
+        """It is kept."""
+        del result
+
+
+class Replay:
+    """Remembers by `request_id` for a day, by the same arguments while they run and until they were delivered."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        claims: Claims,
+        *,
+        beneath: Recall | None = None,
+        texts: bool = True,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        observer: Observer = unobserved,
+    ) -> None:
+        self.archive = archive
+        self.texts = texts
+        self.clock = clock
+        self.observer = observer
+        self._claims = claims
+        self._sleep = sleep
+        self._beneath = beneath or NoRecall()
+        self._running: dict[tuple[str, str], Twin] = {}
+
+    @asynccontextmanager
+    async def flight(self, ask: Ask) -> AsyncGenerator[Flight]:
+        """Join, replay, or lead. Raises InvalidRequest, and the refusal a joined twin ended with."""
+        if ask.part_of is not None and ask.request_id is None:  # two samples of one panel are asked to differ
+            async with self._beneath.flight(ask) as below:
+                yield Kept(self, ask, "", below)
+            return
+        key = ask.key or digest(ask)
+        name = ask.caller, f"r:{ask.request_id}" if ask.request_id else f"k:{key}"
+        while (running := self._running.get(name)) is not None:
+            if (joined := await _join(running, key)) is not None:
+                self._tell("joined", joined)
+                yield Found(_again(joined, "joined"))
+                return
+        twin = self._running[name] = Twin(key)
+        try:
+            async with self._lead(ask, key, twin) as flight:
+                yield flight
+        except Refusal as refusal:
+            twin.outcome = twin.outcome or refusal
+            raise
+        finally:
+            if self._running.get(name) is twin:
+                del self._running[name]
+            twin.ended.set()
+
+    def undelivered(self, id: str) -> None:  # noqa: A002
+        """The answer with this id did not reach its caller after all: the same ask is replayed for ten minutes."""
+        self.archive.deliver(id, reached=False)
+
+    @asynccontextmanager
+    async def _lead(self, ask: Ask, key: str, twin: Twin) -> AsyncGenerator[Flight]:
+        if (known := await self._known(ask, key)) is not None:
+            twin.outcome = known
+            yield Found(known)
+            self.archive.deliver(known.receipt.id, reached=True)
+            return
+        kept = ""
+        try:
+            async with self._beneath.flight(ask) as below:
+                flight = Kept(self, ask, key, below, twin)
+                try:
+                    yield flight
+                finally:
+                    kept = flight.id
+        finally:
+            if ask.request_id is not None and not kept:
+                self._claims.drop(ask.caller, ask.request_id)
+        if kept:  # not reached when cancelled: then nobody has seen the answer
+            self.archive.deliver(kept, reached=True)
+
+    async def _known(self, ask: Ask, key: str) -> Result | None:
+        """What this very ask came to before, if that can be given again."""
+        if ask.request_id is not None:
+            return await self._claimed(ask, key)
+        record = await self.archive.undelivered(ask.caller, key, self.clock() - UNDELIVERED_S)
+        return self._revived(record, "replayed")
+
+    async def _claimed(self, ask: Ask, key: str) -> Result | None:
+        pause, longest = POLL_S
+        waited: Cached = "replayed"
+        while True:
+            record = Record("", ask.caller, self.clock(), key, b"", request_id=ask.request_id)
+            claimed = await self._claims.claim(record).wait()
+            match claimed.standing:
+                case "mine":
+                    return None
+                case "other":
+                    raise _other_arguments()
+                case "done":
+                    found = await self.archive.read(claimed.receipt or "", ask.caller)
+                    return self._revived(found, waited)
+                case "running":
+                    waited = "joined"
+                    await self._sleep(pause)
+                    pause = min(pause * 2, longest)
+
+    def _revived(self, record: Record | None, how: Cached) -> Result | None:
+        if record is None or record.answer is None:
+            return None
+        answer, receipt = unpack(record.answer, Answer), unpack(record.body, Receipt)
+        if answer is None or receipt is None:
+            return None
+        result = Result(answer, receipt)
+        self._tell(how, result)
+        return _again(result, how)
+
+    def _tell(self, how: Cached, result: Result) -> None:
+        if how in ("joined", "replayed"):
+            self.observer(CacheLooked(how, result.receipt.cost_usd or 0.0))
+
+
+class Kept:
+    """A flight that leads: what it keeps is durable, then shared with its twins and with what lies beneath."""
+
+    def __init__(self, recall: Replay, ask: Ask, key: str, below: Flight, twin: Twin | None = None) -> None:
+        self.found = below.found
+        self.id = ""
+        self._recall = recall
+        self._ask = ask
+        self._key = key
+        self._below = below
+        self._twin = twin
+        if twin is not None and below.found is not None:
+            twin.outcome = below.found
+
+    async def keep(self, result: Result) -> None:
+        """Store the answer and its receipt. An answer that was paid for is given even if the store fails: it is told."""
+        record = self._record(result)
+        try:
+            await self._recall.archive.keep(record).wait()
+        except StoreFault as fault:
+            self._recall.observer(StoreFailed(fault.state, str(fault)))
+        self.id = record.id
+        if self._twin is not None:
+            self._twin.outcome = result
+        await self._below.keep(result)
+
+    def _record(self, result: Result) -> Record:
+        ask, texts = self._ask, self._recall.texts
+        return Record(
+            result.receipt.id,
+            ask.caller,
+            self._recall.clock(),
+            self._key,
+            pack(result.receipt),
+            pack(result.answer) if texts else None,
+            packed_turn(ask) if texts else None,
+            ask.request_id,
+            ask.conversation,
+        )
+
+
+def digest(ask: Ask) -> str:
+    """A key over everything of an ask that can change its answer."""
+    told = replace(ask, request_id=None, id="", key="", deadline_s=None, caller="", part_of=None)
+    return hashlib.sha256(repr(told).encode(errors="replace")).hexdigest()
+
+
+async def _join(twin: Twin, key: str) -> Result | None:
+    """The outcome of a running twin; None when it was cancelled and somebody else should lead. Raises its refusal."""
+    if twin.key != key:
+        raise _other_arguments()
+    await twin.ended.wait()
+    if isinstance(twin.outcome, Refusal):
+        raise copy(twin.outcome)
+    return twin.outcome
+
+
+def _again(result: Result, how: Cached) -> Result:
+    return replace(result, receipt=replace(result.receipt, cached=how, cost_usd=0.0))
+
+
+def _other_arguments() -> InvalidRequest:
+    return InvalidRequest(
+        "this request_id was used with other arguments within the last 24 hours",
+        hint="use a new request_id for a new question, or repeat the same arguments to get the same answer",
+    )

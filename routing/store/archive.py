@@ -1,0 +1,80 @@
+"""Where receipts, answers and turns stay, durable before anybody sees them; and who is working on which request_id."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from .pending import Pending
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished ask, packed (`codec`). `answer` and `turn` are None where texts are not kept.
+
+    `key` is the digest of the caller's own arguments; `parent` the receipt this turn continues.
+    """
+
+    id: str
+    caller: str
+    at: float
+    key: str
+    body: bytes
+    answer: bytes | None = None
+    turn: bytes | None = None
+    request_id: str | None = None
+    parent: str | None = None
+    delivered: bool = False
+
+
+class Archive(Protocol):
+    """Finished asks by id, each for its own caller only."""
+
+    def keep(self, record: Record) -> Pending[None]:
+        """Store it, and mark its request_id as done, in one step."""
+        ...
+
+    async def read(self, id: str, caller: str) -> Record | None:  # noqa: A002
+        """The record of this caller with this id."""
+        ...
+
+    async def undelivered(self, caller: str, key: str, since: float) -> Record | None:
+        """The newest record with this key whose answer is not known to have reached its caller."""
+        ...
+
+    def deliver(self, id: str, *, reached: bool) -> None:  # noqa: A002
+        """Note, without waiting, whether the answer reached its caller."""
+        ...
+
+
+class Shredder(Protocol):
+    """Forgetting: texts, receipts and claims go; the money in the ledger stays (it holds no text)."""
+
+    def forget(self, id: str) -> Pending[int]:  # noqa: A002
+        """Remove one record; how many there were."""
+        ...
+
+    def forget_before(self, at: float) -> Pending[int]:
+        """Remove every record older than this; how many there were."""
+        ...
+
+
+Standing = Literal["mine", "running", "done", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Whose a request_id is: ours to work on, somebody's who lives, finished (`receipt`), or bound to other arguments."""
+
+    standing: Standing
+    receipt: str | None = None
+
+
+class Claims(Protocol):
+    """Who works on which request_id, over all processes and their deaths."""
+
+    def claim(self, record: Record) -> Pending[Claimed]:
+        """Take it, if it is free, older than a day, or its owner died."""
+        ...
+
+    def drop(self, caller: str, request_id: str) -> Pending[None]:
+        """Give it back: the work failed, the next one may try."""
+        ...

@@ -1,0 +1,109 @@
+"""Answers, receipts and messages as bytes and back: JSON with the class's name under `_`, deflated when large.
+
+Only classes named here come to life again. Fields an older or newer version does not know are left out.
+"""
+
+import json
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeVar, cast
+
+from providers.errors import ModelNotFound
+from providers.types import (
+    Answer,
+    Image,
+    Message,
+    ModelCard,
+    Reasoning,
+    Request,
+    Stream,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+
+from ..types import Attempt, ContextUse, Deployment, Exclusion, Receipt
+
+LARGE = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a caller said in one turn of a conversation."""
+
+    messages: tuple[Message, ...]
+
+
+_CLASSES: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Answer, Attempt, ContextUse, Exclusion, Image, Message, Reasoning, Receipt, Text, ToolCall, ToolResult),
+        *(Turn, Usage),
+    )
+}
+_FIELDS = {kind: tuple((f.name, f.default) for f in fields(kind)) for kind in _CLASSES.values()}
+T = TypeVar("T")
+
+
+def pack(value: object) -> bytes:
+    """The bytes of a value made of the classes above, tuples, strings and numbers."""
+    data = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    return b"z" + zlib.compress(data, 1) if len(data) > LARGE else b"j" + data
+
+
+def unpack(data: bytes, kind: type[T]) -> T | None:
+    """The value, or None where the bytes are damaged or something else."""
+    try:
+        text = zlib.decompress(data[1:]) if data[:1] == b"z" else data[1:]
+        value: Any = json.loads(text, object_hook=_revive)
+    except (ValueError, TypeError, zlib.error):
+        return None
+    value = _frozen(value)
+    return value if isinstance(value, kind) else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | int | float | None):
+        return value
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in cast("Sequence[Any]", value)]
+    if isinstance(value, bytes):
+        return {"_": "bytes", "b64": b64encode(value).decode()}
+    if isinstance(value, Deployment):
+        return {"_": "Deployment", "name": [value.provider, value.model, value.endpoint, value.region]}
+    if is_dataclass(value):
+        kind = type(value)
+        told = {name: getattr(value, name) for name, default in _FIELDS[kind] if getattr(value, name) != default}
+        return {"_": kind.__name__} | {name: _plain(item) for name, item in told.items()}
+    raise TypeError(f"{type(value).__name__} has no place in a record")
+
+
+def _revive(plain: dict[str, Any]) -> Any:
+    name = plain.pop("_", None)
+    if name == "bytes":
+        return b64decode(plain["b64"])
+    if name == "Deployment":
+        provider, model, endpoint, region = plain["name"]
+        return Deployment(provider, model, endpoint, ModelCard(model), None, Remembered(), region=region)
+    kind = _CLASSES.get(str(name))
+    if kind is None:
+        raise ValueError(f"{name} is no class of a record")
+    known = {field for field, _ in _FIELDS[kind]}
+    return kind(**{key: _frozen(value) for key, value in plain.items() if key in known})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in cast("list[Any]", value)) if isinstance(value, list) else value
+
+
+class Remembered:
+    """The provider of a deployment read back from a receipt: it can be named, not asked."""
+
+    def open(self, request: Request, model: str) -> AbstractAsyncContextManager[Stream]:
+        """Raise ModelNotFound."""
+        del request
+        raise ModelNotFound(f"{model} is a memory of an earlier receipt, not a deployment")

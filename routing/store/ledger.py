@@ -1,0 +1,144 @@
+"""What a ledger promises: spent + held never pass a cap by a reservation, whoever else reserves at the same instant.
+
+Money is integer nano-dollars; times are seconds since the epoch. Engines implement `Ledger`; `routing/costs` uses it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from providers.types import Usage
+
+from ..types import CostBasis
+from .faults import Declined
+from .pending import Pending
+
+Period = Literal["day", "month"]
+Ending = Literal["settled", "released", "uncertain"]
+
+
+class Window(NamedTuple):
+    """One stretch of one budget: `scope` is `global` or `provider:x`, `model:p/m`, `caller:x`, `task:x`."""
+
+    scope: str
+    starts: int
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A budget as configured here, now. `alerts` are amounts at which somebody is told once."""
+
+    window: Window
+    period: Period
+    cap: int
+    alerts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a window has come to, over all processes."""
+
+    window: Window
+    spent: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A cap over everything booked under one id: an ask's own attempts, or those of every ask that is part of it."""
+
+    id: str
+    cap: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An attempt about to be made."""
+
+    ask: str
+    number: int
+    provider: str
+    model: str
+    caller: str
+    task: str
+    held: int
+    at: float
+    part_of: str | None = None
+    asked: str = ""
+    servers: str = ""
+    simulated: bool = False
+    max_tokens: int = 0
+    envelopes: tuple[Envelope, ...] = ()
+    extra: int = 0  # granted by a person, once, over every cap
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Every scope this attempt counts in."""
+        named = f"model:{self.provider}/{self.model}", f"caller:{self.caller}", f"task:{self.task}"
+        return "global", f"provider:{self.provider}", *named
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How an attempt ended. `cost` is None where no price is known: shown as unpriced, never as nothing."""
+
+    ending: Ending
+    cost: int | None
+    basis: CostBasis
+    usage: Usage = Usage()
+    model_returned: str = ""
+    price: str = ""
+    ok: bool = False
+    latency_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A reservation: `id` settles it, `standings` are its windows, `used` what each of its envelopes has come to."""
+
+    id: int
+    standings: tuple[Standing, ...]
+    used: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """`fresh` is False where it was closed before: nothing moved then. `alerts` are amounts passed just now."""
+
+    fresh: bool
+    standings: tuple[Standing, ...] = ()
+    alerts: tuple[tuple[Limit, int, int], ...] = ()  # the limit, the amount passed, what is spent
+
+
+class OverBudget(Declined):
+    """A reservation that does not fit. `room` is what was left, below zero where more is spent than is allowed now."""
+
+    def __init__(self, scope: str, room: int, limit: Limit | None = None) -> None:
+        super().__init__(scope)
+        self.scope = scope
+        self.room = room
+        self.limit = limit
+
+
+Limits = Callable[[float, Sequence[str]], Sequence[Limit]]  # of which budgets apply at a time to these scopes: pure
+
+
+class Ledger(Protocol):
+    """Reserve, settle, look. Operations are durable in the order they were submitted, also with those of the archive."""
+
+    def reserve(self, entry: Entry, limits: Limits) -> Pending[Reserved]:
+        """Hold `entry.held` in every window and envelope, or raise OverBudget and hold nothing."""
+        ...
+
+    def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
+        """Book what it cost. Only an open reservation moves; a second settle changes nothing."""
+        ...
+
+    async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
+        """What these windows have come to, as last committed."""
+        ...
+
+    def reclaim(self) -> Pending[int]:
+        """Book the open attempts of dead processes at what they held: their provider may have billed them."""
+        ...

@@ -1,0 +1,67 @@
+"""The default store: one SQLite file for all Plenum processes of a user (hosts start one each)."""
+
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import apsw
+from anyio import CancelScope
+from anyio.to_thread import run_sync
+
+from ..faults import StoreFault
+from .archive import SqliteArchive
+from .connection import connect, prepare, refuse_network, translate
+from .database import Database
+from .ledger import SqliteLedger
+from .locks import FileLock, Owner
+from .writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteStore:
+    """An open store: its parts, each behind a narrow protocol of `routing/store`."""
+
+    path: Path
+    writer: Writer
+    reader: Database
+    owner: Owner
+    ledger: SqliteLedger
+    archive: SqliteArchive
+
+
+@asynccontextmanager
+async def sqlite(path: Path) -> AsyncGenerator[SqliteStore]:
+    """Open the file, make or migrate it, charge what the dead left open. Raises StoreFault."""
+    with ExitStack() as stack:
+        store = await run_sync(_open, path, stack)
+        await store.ledger.reclaim().wait()
+        try:
+            yield store
+        finally:
+            with CancelScope(shield=True):
+                await run_sync(store.writer.close)
+
+
+def _open(path: Path, stack: ExitStack) -> SqliteStore:
+    refuse_network(path.parent)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        turnstile = FileLock(path.with_name(path.name + ".lock"))
+        stack.callback(turnstile.close)
+        owner = Owner(path.with_name(path.name + ".owners"), uuid4().hex)
+        stack.callback(owner.close)
+    except OSError as error:
+        raise StoreFault("full" if error.errno == 28 else "read_only", str(error)) from None
+    connection = prepare(path, turnstile)
+    try:
+        reader = connect(path, read_only=True)
+    except apsw.Error as error:
+        raise translate(error) from None
+    stack.callback(reader.close)
+    writer = Writer(connection, turnstile)
+    stack.callback(writer.close)
+    return SqliteStore(
+        path, writer, reader, owner, SqliteLedger(writer, reader, owner), SqliteArchive(writer, reader, owner)
+    )

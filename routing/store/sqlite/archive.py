@@ -1,0 +1,99 @@
+"""Records and claims in SQL. Writes share the ledger's transaction and fsync; point reads use the second connection."""
+
+from typing import Any
+
+from ..archive import Claimed, Record
+from ..pending import Pending
+from .database import Database, Value
+from .locks import Owner
+from .writer import Writer
+
+CLAIM_S = 86_400.0  # contract §3: a request_id is kept 24 h
+
+FIELDS = "id, caller, at, key, body, answer, turn, request_id, parent, delivered"
+KEEP = f"INSERT OR REPLACE INTO receipt({FIELDS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+READ = f"SELECT {FIELDS} FROM receipt WHERE id = ? AND caller = ?"  # noqa: S608 - a constant of ours
+UNDELIVERED = f"""SELECT {FIELDS} FROM receipt WHERE caller = ? AND key = ? AND at >= ? AND delivered = 0
+  AND answer IS NOT NULL ORDER BY at DESC LIMIT 1"""  # noqa: S608 - a constant of ours
+CLAIM = """INSERT INTO claim(caller, request_id, key, owner, at) VALUES(?1, ?2, ?3, ?4, ?5)
+  ON CONFLICT(caller, request_id) DO UPDATE SET key = ?3, owner = ?4, at = ?5, done = NULL"""
+REPLAYABLE = "SELECT 1 FROM receipt WHERE id = ? AND answer IS NOT NULL"
+
+
+class SqliteArchive:
+    """`Archive`, `Shredder` and `Claims` over the user's file."""
+
+    def __init__(self, writer: Writer, reader: Database, owner: Owner) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._owner = owner
+
+    def keep(self, record: Record) -> Pending[None]:
+        """Store the record and close its claim."""
+        return self._writer.submit(lambda db: _keep(db, record))
+
+    async def read(self, id: str, caller: str) -> Record | None:  # noqa: A002
+        """By id, for its own caller."""
+        return _record(self._reader.execute(READ, (id, caller)).fetchone())
+
+    async def undelivered(self, caller: str, key: str, since: float) -> Record | None:
+        """The newest that did not reach its caller."""
+        return _record(self._reader.execute(UNDELIVERED, (caller, key, since)).fetchone())
+
+    def deliver(self, id: str, *, reached: bool) -> None:  # noqa: A002
+        """With the next write."""
+        self._writer.later(lambda db: db.execute("UPDATE receipt SET delivered = ? WHERE id = ?", (reached, id)))
+
+    def forget(self, id: str) -> Pending[int]:  # noqa: A002
+        """One record, and the claim that leads to it."""
+        return self._writer.submit(lambda db: _forget(db, "id = ?", id))
+
+    def forget_before(self, at: float) -> Pending[int]:
+        """All older ones."""
+        return self._writer.submit(lambda db: _forget(db, "at < ?", at))
+
+    def claim(self, record: Record) -> Pending[Claimed]:
+        """Take the record's request_id if nobody has it."""
+        return self._writer.submit(lambda db: _claim(db, self._owner, record))
+
+    def drop(self, caller: str, request_id: str) -> Pending[None]:
+        """Give an unfinished one back."""
+        query = "DELETE FROM claim WHERE caller = ? AND request_id = ? AND owner = ? AND done IS NULL"
+        return self._writer.submit(lambda db: _run(db, query, (caller, request_id, self._owner.id)))
+
+
+def _run(db: Database, query: str, values: tuple[str, ...]) -> None:
+    db.execute(query, values)
+
+
+def _keep(db: Database, record: Record) -> None:
+    row = record.id, record.caller, record.at, record.key, record.body, record.answer, record.turn
+    db.execute(KEEP, (*row, record.request_id, record.parent, record.delivered))
+    if record.request_id is not None:
+        update = "UPDATE claim SET done = ? WHERE caller = ? AND request_id = ?"
+        db.execute(update, (record.id, record.caller, record.request_id))
+
+
+def _forget(db: Database, condition: str, value: Value) -> int:
+    db.execute(f"DELETE FROM claim WHERE done IN (SELECT id FROM receipt WHERE {condition})", (value,))  # noqa: S608 - ours
+    db.execute(f"DELETE FROM receipt WHERE {condition}", (value,))  # noqa: S608 - ours
+    return db.changes()
+
+
+def _claim(db: Database, owner: Owner, record: Record) -> Claimed:
+    query = "SELECT key, owner, done FROM claim WHERE caller = ? AND request_id = ? AND at > ?"
+    row = db.execute(query, (record.caller, record.request_id, record.at - CLAIM_S)).fetchone()
+    if row is not None:
+        key, other, done = row
+        if key != record.key:
+            return Claimed("other")
+        if done is not None and db.execute(REPLAYABLE, (done,)).fetchone():
+            return Claimed("done", done)
+        if done is None and other != owner.id and owner.lives(other):
+            return Claimed("running")
+    db.execute(CLAIM, (record.caller, record.request_id, record.key, owner.id, record.at))
+    return Claimed("mine")
+
+
+def _record(row: tuple[Any, ...] | None) -> Record | None:
+    return Record(*row) if row else None

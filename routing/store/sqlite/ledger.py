@@ -1,0 +1,167 @@
+"""The ledger in SQL: every method of `_Book` runs inside the writer's transaction and is all or nothing."""
+
+from collections.abc import Sequence
+
+from ..ledger import (
+    Closing,
+    Ending,
+    Entry,
+    Envelope,
+    Limit,
+    Limits,
+    OverBudget,
+    Reserved,
+    Settled,
+    Standing,
+    Window,
+)
+from ..pending import Pending
+from .database import Database
+from .locks import Owner
+from .writer import Writer
+
+OPEN = 0
+STATES: dict[Ending, int] = {"settled": 1, "released": 2, "uncertain": 3}
+BACKWARDS_S = 86_400.0  # a clock that goes back less than this does not reopen a window; a larger step is a correction
+
+COLUMNS = {"provider": "provider", "model": "provider || '/' || model", "caller": "caller", "task": "task"}
+INSERT = """INSERT INTO attempt(owner, state, at, ask, number, part_of, caller, task, provider, model, asked, servers,
+  simulated, held, max_tokens) VALUES(?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+HOLD = """UPDATE budget SET held = held + ?
+  WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ? RETURNING scope, starts, ends, spent, held"""
+MOVE = """UPDATE budget SET held = held - ?, spent = spent + ?
+  WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ? RETURNING scope, starts, ends, spent, held"""
+CLOSE = """UPDATE attempt SET state = ?, latency = ?, cost = ?, basis = ?, price = ?, model_returned = ?, ok = ?,
+  input = ?, output = ?, cached_input = ?, cache_write = ?, reasoning = ? WHERE id = ?"""
+LOOK = "SELECT spent, held FROM budget WHERE scope = ? AND ends = ? AND starts = ?"
+USED = """SELECT coalesce(sum(CASE state WHEN 0 THEN held ELSE coalesce(cost, 0) END), 0) FROM attempt
+  WHERE id IN (SELECT id FROM attempt WHERE ask = ?1 UNION SELECT id FROM attempt WHERE part_of = ?1)"""
+
+
+class SqliteLedger:
+    """`Ledger` over the file of one user, shared by all Plenum processes. See `routing/store/ledger.py`."""
+
+    def __init__(self, writer: Writer, reader: Database, owner: Owner) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._owner = owner
+
+    def reserve(self, entry: Entry, limits: Limits) -> Pending[Reserved]:
+        """Hold in one step, or raise OverBudget."""
+        return self._writer.submit(lambda db: reserve(db, self._owner.id, entry, limits))
+
+    def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
+        """Book once."""
+        return self._writer.submit(lambda db: settle(db, id, closing, limits))
+
+    async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
+        """Committed sums; windows nobody has opened yet are counted from the attempts."""
+        return tuple(_standing(self._reader, limit.window) or _count(self._reader, limit.window) for limit in limits)
+
+    def reclaim(self) -> Pending[int]:
+        """Charge the dead."""
+        return self._writer.submit(lambda db: reclaim(db, self._owner))
+
+
+def reserve(db: Database, owner: str, entry: Entry, limits: Limits) -> Reserved:
+    """Look at every window and envelope, then hold in all of them."""
+    at = ledger_time(db, entry.at)
+    for limit in limits(at, entry.scopes):
+        standing = _standing(db, limit.window) or _begin(db, limit.window)
+        room = limit.cap + entry.extra - standing.spent - standing.held
+        if 0 < entry.held > room:
+            raise OverBudget(limit.window.scope, room, limit)
+    used = tuple((envelope.id, _fit(db, envelope, entry.held)) for envelope in entry.envelopes)
+    moved = db.execute(HOLD, (entry.held, *entry.scopes, at, at)).fetchall()
+    row = (owner, at, entry.ask, entry.number, entry.part_of, entry.caller, entry.task, entry.provider, entry.model)
+    db.execute(INSERT, (*row, entry.asked, entry.servers, entry.simulated, entry.held, entry.max_tokens))
+    return Reserved(db.last_insert_rowid(), _standings(moved), used)
+
+
+def settle(db: Database, id: int, closing: Closing, limits: Limits) -> Settled:  # noqa: A002
+    """Move the held amount to what it cost, in the windows of the time it was reserved at."""
+    query = "SELECT held, at, caller, task, provider, model FROM attempt WHERE id = ? AND state = 0"
+    row = db.execute(query, (id,)).fetchone()
+    if row is None:
+        return Settled(fresh=False)
+    held, at, caller, task, provider, model = row
+    scopes = Entry("", 0, provider, model, caller, task, 0, at).scopes
+    standings = _standings(db.execute(MOVE, (held, closing.cost or 0, *scopes, at, at)).fetchall())
+    usage = closing.usage
+    tokens = usage.input, usage.output, usage.cached_input, usage.cache_write, usage.reasoning
+    told = STATES[closing.ending], closing.latency_s, closing.cost, closing.basis, closing.price
+    db.execute(CLOSE, (*told, closing.model_returned, closing.ok, *tokens, id))
+    return Settled(True, standings, _alerts(db, standings, limits(at, scopes)))
+
+
+def reclaim(db: Database, owner: Owner) -> int:
+    """Book what the dead held; a living owner's attempts are left alone."""
+    reclaimed = 0
+    for (other,) in db.execute("SELECT DISTINCT owner FROM attempt WHERE state = 0").fetchall():
+        if other == owner.id or owner.lives(other):
+            continue
+        opened = db.execute("SELECT id, held FROM attempt WHERE state = 0 AND owner = ?", (other,)).fetchall()
+        for id, held in opened:  # noqa: A001
+            settle(db, id, Closing("uncertain", held, "estimated"), _unlimited)
+        reclaimed += len(opened)
+        owner.bury(other)
+    return reclaimed
+
+
+def ledger_time(db: Database, at: float) -> float:
+    """The time to book at: a clock set back by less than a day cannot reach yesterday's unspent money."""
+    latest = db.execute("SELECT max(at) FROM attempt").get
+    return latest if latest is not None and 0 < latest - at < BACKWARDS_S else at
+
+
+def _unlimited(at: float, scopes: Sequence[str]) -> Sequence[Limit]:
+    del at, scopes
+    return ()
+
+
+def _standing(db: Database, window: Window) -> Standing | None:
+    row = db.execute(LOOK, (window.scope, window.ends, window.starts)).fetchone()
+    return Standing(window, *row) if row else None
+
+
+def _begin(db: Database, window: Window) -> Standing:
+    """A window's first look: a budget set in mid-month still knows what the month has cost."""
+    standing = _count(db, window)
+    row = (window.scope, window.ends, window.starts, standing.spent, standing.held)
+    db.execute("INSERT INTO budget(scope, ends, starts, spent, held) VALUES(?, ?, ?, ?, ?)", row)
+    return standing
+
+
+def _count(db: Database, window: Window) -> Standing:
+    kind, _, key = window.scope.partition(":")
+    matching = f"AND {COLUMNS[kind]} = ?3" if kind in COLUMNS else "AND ?3 = ''"
+    query = f"""SELECT coalesce(sum(CASE state WHEN 0 THEN 0 ELSE cost END), 0),
+      coalesce(sum(CASE state WHEN 0 THEN held ELSE 0 END), 0) FROM attempt WHERE at >= ?1 AND at < ?2 {matching}"""  # noqa: S608 - column names are ours
+    (spent, held), *_ = db.execute(query, (window.starts, window.ends, key))
+    return Standing(window, spent, held)
+
+
+def _fit(db: Database, envelope: Envelope, amount: int) -> int:
+    used = db.execute(USED, (envelope.id,)).get
+    if 0 < amount > envelope.cap - used:
+        raise OverBudget(f"call:{envelope.id}", envelope.cap - used)
+    return used + amount
+
+
+def _standings(rows: Sequence[tuple[str, int, int, int, int]]) -> tuple[Standing, ...]:
+    return tuple(Standing(Window(scope, starts, ends), spent, held) for scope, starts, ends, spent, held in rows)
+
+
+def _alerts(db: Database, standings: Sequence[Standing], limits: Sequence[Limit]) -> tuple[tuple[Limit, int, int], ...]:
+    """The highest amount each window has passed since it was last told, remembered for every process."""
+    told: list[tuple[Limit, int, int]] = []
+    spent = {standing.window: standing.spent for standing in standings}
+    for limit in limits:
+        passed = max((amount for amount in limit.alerts if spent.get(limit.window, 0) >= amount), default=0)
+        if passed:
+            scope, starts, ends = limit.window
+            query = "UPDATE budget SET alerted = ?1 WHERE scope = ?2 AND ends = ?3 AND starts = ?4 AND alerted < ?1"
+            db.execute(query, (passed, scope, ends, starts))
+            if db.changes():
+                told.append((limit, passed, spent[limit.window]))
+    return tuple(told)

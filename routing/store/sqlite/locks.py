@@ -1,0 +1,94 @@
+"""Locks the kernel drops when their process dies, however it dies: the one module that knows flock and its Windows kin.
+
+A fork without exec keeps them alive; Python's own descriptors are not inherited across exec. The Windows branch
+(`msvcrt.locking` on the first byte) follows the documentation and has not been run.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try(descriptor: int) -> bool:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _wait(descriptor: int) -> None:
+        while not _try(descriptor):
+            time.sleep(0.002)
+
+    def _drop(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _wait(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def _drop(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+class FileLock:
+    """An exclusive lock on a file of its own, 0600. Raises OSError where the file cannot be made."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+
+    def __enter__(self) -> "FileLock":
+        _wait(self._descriptor)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _drop(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file, which also drops the lock."""
+        os.close(self._descriptor)
+
+
+class Owner:
+    """One process as an owner of rows: a locked file named by `id`, and a way to see whether others still live."""
+
+    def __init__(self, folder: Path, id: str) -> None:  # noqa: A002
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.id = id
+        self._folder = folder
+        self._lock = FileLock(folder / id)
+        self._lock.__enter__()
+
+    def lives(self, owner: str) -> bool:
+        """Whether the process behind `owner` still holds its lock."""
+        try:
+            descriptor = os.open(self._folder / owner, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _try(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def bury(self, owner: str) -> None:
+        """Remove the file of a dead owner."""
+        (self._folder / owner).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give up being alive: what is still open becomes anybody's to reclaim."""
+        self.bury(self.id)
+        self._lock.close()

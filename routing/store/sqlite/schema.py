@@ -1,0 +1,77 @@
+"""The tables, as scripts that only ever move forward. Money is integer nano-dollars, times are seconds since the epoch.
+
+`attempt` is the truth, one row per call to a model. `budget` holds its running sums per scope and window, so that a
+reservation is one look; they can be rebuilt from `attempt` at any time.
+"""
+
+NEEDS = "1"  # the oldest schema whose code can work with a file written by this one
+
+MIGRATIONS = (
+    """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE attempt(
+  id INTEGER PRIMARY KEY,
+  owner TEXT NOT NULL,
+  state INTEGER NOT NULL,          -- 0 open, 1 settled, 2 released (not billed), 3 uncertain (its process died)
+  at REAL NOT NULL,
+  latency REAL,                    -- seconds from the hold to its settlement
+  ask TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  part_of TEXT,
+  caller TEXT NOT NULL,
+  task TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  model TEXT NOT NULL,
+  model_returned TEXT NOT NULL DEFAULT '',
+  asked TEXT NOT NULL,             -- the model name of the ask: `auto`, a group, a model
+  servers TEXT NOT NULL,           -- context servers whose text was injected, separated by spaces
+  simulated INTEGER NOT NULL,
+  held INTEGER NOT NULL CHECK(held >= 0),
+  cost INTEGER CHECK(cost >= 0),   -- null: open, or unpriced
+  basis TEXT NOT NULL DEFAULT '',
+  price TEXT NOT NULL DEFAULT '',  -- the tariff used: USD per million tokens in/out, and where it is from
+  ok INTEGER,
+  input INTEGER NOT NULL DEFAULT 0,
+  output INTEGER NOT NULL DEFAULT 0,
+  cached_input INTEGER NOT NULL DEFAULT 0,
+  cache_write INTEGER NOT NULL DEFAULT 0,
+  reasoning INTEGER NOT NULL DEFAULT 0,
+  max_tokens INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX attempt_of_ask ON attempt(ask, number);
+CREATE INDEX attempt_of_tree ON attempt(part_of) WHERE part_of IS NOT NULL;
+CREATE INDEX attempt_open ON attempt(owner) WHERE state = 0;
+CREATE INDEX attempt_at ON attempt(at);
+CREATE TABLE budget(
+  scope TEXT NOT NULL, ends INTEGER NOT NULL, starts INTEGER NOT NULL,
+  spent INTEGER NOT NULL CHECK(spent >= 0), held INTEGER NOT NULL CHECK(held >= 0),
+  alerted INTEGER NOT NULL DEFAULT 0, -- the highest amount that was told
+  PRIMARY KEY(scope, ends, starts)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE receipt(
+  id TEXT PRIMARY KEY,
+  caller TEXT NOT NULL,
+  at REAL NOT NULL,
+  key TEXT NOT NULL,               -- digest of the caller's own arguments
+  request_id TEXT,
+  delivered INTEGER NOT NULL DEFAULT 0,
+  parent TEXT,                     -- the receipt this one continues
+  body BLOB NOT NULL,
+  answer BLOB,                     -- null where texts are not kept
+  turn BLOB                        -- what the caller said in this turn
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receipt_key ON receipt(caller, key, at);
+CREATE INDEX receipt_request ON receipt(caller, request_id) WHERE request_id IS NOT NULL;
+CREATE INDEX receipt_at ON receipt(at);
+CREATE TABLE claim(
+  caller TEXT NOT NULL, request_id TEXT NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL, at REAL NOT NULL,
+  done TEXT,                       -- the receipt's id once there is one
+  PRIMARY KEY(caller, request_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX claim_at ON claim(at);
+CREATE TABLE tally(
+  hour INTEGER NOT NULL, kind TEXT NOT NULL, count INTEGER NOT NULL, nano INTEGER NOT NULL, value REAL NOT NULL,
+  PRIMARY KEY(hour, kind)
+) STRICT, WITHOUT ROWID;
+""",
+)

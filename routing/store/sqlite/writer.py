@@ -1,0 +1,151 @@
+"""One thread that writes: operations queue up, run inside one transaction, and are answered after its commit.
+
+Many callers share one fsync (group commit), many processes take turns at a lock before `BEGIN IMMEDIATE` (guide
+reliability-and-security §7.2, §7.3). Knows nothing of money: an operation is any function of the connection.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import apsw
+
+from ..faults import StoreFault
+from ..pending import Courier, Pending
+from .connection import translate
+from .database import Database
+from .locks import FileLock
+
+T = TypeVar("T")
+Operation = Callable[[Database], T]
+Outcome = tuple[Any, Exception | None]
+Item = tuple[Operation[Any], Pending[Any] | None]  # None in the queue: look up, there is something for later
+
+MAX_BATCH = 512  # keeps a transaction under ~50 ms, so that other processes get their turn
+QUIET_S = 0.5
+
+
+class Writer:
+    """The only connection that writes. Operations are durable, in the order they were submitted."""
+
+    def __init__(self, connection: Database, turnstile: FileLock) -> None:
+        self.transactions = 0
+        self.operations = 0
+        self.fault: StoreFault | None = None
+        self._connection = connection
+        self._turnstile = turnstile
+        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._later: deque[Operation[Any]] = deque()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="plenum-ledger", daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Operation[T]) -> Pending[T]:
+        """Queue an operation. It runs whether or not anybody waits for it."""
+        pending: Pending[T] = Pending()
+        if self._closed:
+            pending.resolve(None, StoreFault("closed"))
+        else:
+            self._queue.put((operation, pending))
+        return pending
+
+    def later(self, operation: Operation[Any]) -> None:
+        """Write with the next batch, or when it has been quiet for a moment: for what may be lost with the process."""
+        self._later.append(operation)
+        if len(self._later) == 1 and not self._closed:
+            self._queue.put(None)
+
+    def close(self) -> None:
+        """Write what is queued, end the thread, close the connection. Blocks for at most a commit or two."""
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._next()) is not None:
+            with self._turnstile:  # wait first, gather after: the batches grow
+                batch = self._gather(first)
+                outcomes = self._commit(batch)
+            self.transactions += 1
+            self.operations += len(batch)
+            _deliver(batch, outcomes)
+        self._connection.close()
+
+    def _next(self) -> Item | None:
+        """The first of the next batch; None once closed and nothing is left."""
+        while True:
+            try:
+                item = self._queue.get(timeout=self._patience())
+            except queue.Empty:
+                if self._later:
+                    return self._later.popleft(), None
+                if self._closed:
+                    return None
+            else:
+                if item is not None:
+                    return item
+
+    def _patience(self) -> float | None:
+        if self._closed:
+            return 0.0
+        return QUIET_S if self._later else None
+
+    def _gather(self, first: Item) -> list[Item]:
+        batch = [first]
+        with suppress(queue.Empty):
+            while len(batch) < MAX_BATCH:
+                item = self._queue.get_nowait()
+                if item is not None:
+                    batch.append(item)
+        with suppress(IndexError):
+            while len(batch) < MAX_BATCH:
+                batch.append((self._later.popleft(), None))
+        return batch
+
+    def _commit(self, batch: list[Item]) -> list[Outcome]:
+        run = self._connection.execute
+        try:
+            run("BEGIN IMMEDIATE")
+            outcomes = [self._one(operation) for operation, _ in batch]
+            run("COMMIT")
+        except Exception as error:  # noqa: BLE001 - disk full, I/O error: all of the batch fails, the thread lives
+            self.fault = translate(error)
+            if self._connection.in_transaction:
+                with suppress(apsw.Error):  # SQLite may have rolled back by itself meanwhile
+                    run("ROLLBACK")
+            return [(None, self.fault)] * len(batch)
+        self.fault = None
+        return outcomes
+
+    def _one(self, operation: Operation[Any]) -> Outcome:
+        """One operation in its own savepoint: a bad one must not take its batch along."""
+        run = self._connection.execute
+        run("SAVEPOINT op")
+        try:
+            outcome: Outcome = operation(self._connection), None
+        except Exception as error:
+            if not self._connection.in_transaction:  # full disk: the whole transaction is gone
+                raise
+            run("ROLLBACK TO op")
+            outcome = None, translate(error) if isinstance(error, apsw.Error) else error
+        run("RELEASE op")
+        return outcome
+
+
+def _deliver(batch: list[Item], outcomes: list[Outcome]) -> None:
+    """Tell every waiting loop once, however many of its operations were in the batch."""
+    homes: dict[Courier, list[tuple[Pending[Any], Outcome]]] = {}
+    for (_, pending), outcome in zip(batch, outcomes, strict=True):
+        if pending is not None:
+            homes.setdefault(pending.home, []).append((pending, outcome))
+    for home, answers in homes.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            home(lambda answers=answers: _resolve(answers))
+
+
+def _resolve(answers: list[tuple[Pending[Any], Outcome]]) -> None:
+    for pending, (result, error) in answers:
+        pending.resolve(result, error)
