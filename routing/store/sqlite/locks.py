@@ -59,8 +59,10 @@ class FileLock:
         _drop(self._descriptor)
 
     def close(self) -> None:
-        """Close the file, which also drops the lock."""
-        os.close(self._descriptor)
+        """Close the file, which also drops the lock. A second time does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 class Owner:
