@@ -43,11 +43,6 @@ class Barrier:
     for_s: float | None
 
 
-def unit(deployment: Deployment) -> str:
-    """The name of one model at one endpoint."""
-    return f"{deployment.endpoint}#{deployment.model}"
-
-
 class Guards:
     """Breakers and cooldowns of all deployments. `clock` is monotonic seconds; watchers must not raise."""
 
@@ -102,7 +97,7 @@ class Guards:
 
     def enter(self, deployment: Deployment, *, force: bool) -> tuple[Ticket, Ticket | None]:
         """Tickets of the endpoint's breaker and of the model's own, if it has one (admissions call this)."""
-        endpoint, model = deployment.endpoint, unit(deployment)
+        endpoint, model = deployment.endpoint, deployment.unit
         for why, wait_s in self._barriers(deployment, force=force):
             raise CircuitOpen(wait_s, why)
         if force and (barrier := self.blocked(deployment)):
@@ -114,7 +109,7 @@ class Guards:
     def fail(self, deployment: Deployment, error: ProviderError) -> None:
         """Cool what this error asks to cool, and tell."""
         alone = concerns_model(error)
-        name = unit(deployment) if alone else deployment.endpoint
+        name = deployment.unit if alone else deployment.endpoint
         if hold := self.cooldowns.strike(name, error):
             self._units[name] = deployment
             model = deployment.model if alone else ""
@@ -123,10 +118,10 @@ class Guards:
 
     def blame_model(self, deployment: Deployment) -> None:
         """One vote against this model alone, whose breaker is made now if it had none."""
-        self._breaker(unit(deployment), deployment).admit().fail()
+        self._breaker(deployment.unit, deployment).admit().fail()
 
     def _barriers(self, deployment: Deployment, *, force: bool) -> Iterator[tuple[str, float]]:
-        for name in (deployment.endpoint, unit(deployment)):
+        for name in (deployment.endpoint, deployment.unit):
             if (held := self.cooldowns.wait_s(name, force=force)) is not None:
                 yield f"{deployment.provider}: {held[0]}", held[1]
             breaker = self._breakers.get(name)
@@ -200,7 +195,7 @@ class Admission:
         self._ticket, self._own = guards.enter(deployment, force=self._force)
         self._began = guards.clock()
         self._ended = False
-        self._looks = [n for n in (deployment.endpoint, unit(deployment)) if guards.cooldowns.look(n)]
+        self._looks = [n for n in (deployment.endpoint, deployment.unit) if guards.cooldowns.look(n)]
         for watcher in guards.watchers:
             watcher.started(deployment)
         if self._ticket.probe:
@@ -223,7 +218,7 @@ class Admission:
         self._ticket.succeed()
         if self._own is not None:
             self._own.succeed()
-        for name in (self._deployment.endpoint, unit(self._deployment)):
+        for name in (self._deployment.endpoint, self._deployment.unit):
             self._guards.cooldowns.forgive(name, self._began)
         self._finish(Ending(True, latency_s, ttft_s, tokens))
 

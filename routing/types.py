@@ -45,6 +45,11 @@ class Deployment:
         """`provider/model`, the exact name."""
         return f"{self.provider}/{self.model}"
 
+    @property
+    def unit(self) -> str:
+        """The name of this one model at its endpoint, for what is kept per endpoint and model."""
+        return f"{self.endpoint}#{self.model}"
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
