@@ -117,11 +117,6 @@ class Line:
         self.change(limits)
 
     @property
-    def idle(self) -> bool:
-        """Nobody waits: who comes may look at the limits at once."""
-        return not self.waiting_requests
-
-    @property
     def full(self) -> bool:
         """No more may wait."""
         return self.waiting_requests >= self._settings.queue
@@ -298,7 +293,7 @@ class Entry:
         self._since = 0.0
 
     async def __aenter__(self) -> Slot:
-        if not all(line.idle and line.need(self._tokens)[0] <= 0 for line in self._lines):
+        if not all(not line.waiting_requests and line.need(self._tokens)[0] <= 0 for line in self._lines):
             await self._queue()
         for line in self._lines:  # no await since the last look: all is taken, or nothing was
             line.take(self._tokens)
