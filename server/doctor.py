@@ -1,0 +1,109 @@
+"""`plenum doctor`: looks at this machine's Plenum as a careful colleague would, and says what to do.
+
+A check is a function from a world to diagnoses; capabilities add theirs to `CHECKS`. Looks only: nothing is changed, no
+paid call is made.
+"""
+
+import platform
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .config import ConfigFault, Loaded
+from .config.world import World
+from .seats import Seat, seats
+
+Level = Literal["ok", "note", "warning", "fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One finding; `fix` is the exact next thing to do, empty where nothing is wrong."""
+
+    level: Level
+    topic: str
+    message: str
+    fix: str = ""
+
+
+Check = Callable[[World, Loaded], Awaitable[Sequence[Diagnosis]]]
+
+
+async def examine(world: World) -> Sequence[Diagnosis]:
+    """Every diagnosis, in the order a newcomer would ask. A broken configuration ends it early."""
+    about = Diagnosis(
+        "ok", "python", f"{platform.python_implementation()} {platform.python_version()} on {sys.platform}"
+    )
+    try:
+        loaded = world.load()
+    except ConfigFault as fault:
+        faults = [Diagnosis("fault", "configuration", str(f), "Mend this line.") for f in fault.findings]
+        return [about, *faults]
+    found = [about, *_configuration(loaded)]
+    for check in CHECKS:
+        found += await check(world, loaded)
+    return found
+
+
+def _configuration(loaded: Loaded) -> Iterator[Diagnosis]:
+    files = ", ".join(str(file) for file in loaded.files) or "no file; defaults and key variables"
+    yield Diagnosis("ok", "configuration", files)
+    for warning in loaded.warnings:
+        yield Diagnosis("warning", "configuration", warning, "plenum config trust")
+    for name, table in loaded.config.providers.table.items():
+        if table.api_key:
+            yield Diagnosis(
+                "warning", "keys", f"the key of {name} stands in clear in the configuration", f"plenum keys set {name}"
+            )
+
+
+async def _providers(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
+    del world
+    found = [_seat(seat) for seat in seats(loaded.config, loaded.environment)]
+    return found or [
+        Diagnosis(
+            "fault",
+            "providers",
+            "no provider is configured and no key variable is set",
+            "Set one (for example OPENAI_API_KEY), start a local engine (for example Ollama), or try `plenum demo`.",
+        )
+    ]
+
+
+def _seat(seat: Seat) -> Diagnosis:
+    if seat.needs_key and seat.key() is None:
+        return Diagnosis("warning", "providers", f"{seat.name} has no key", f"plenum keys set {seat.name}")
+    return Diagnosis("ok", "providers", f"{seat.name} ({seat.dialect})")
+
+
+async def _sqlite(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
+    del world, loaded
+    import apsw
+
+    version = apsw.sqlite_lib_version()
+    if tuple(map(int, version.split("."))) < (3, 51, 3):
+        fix = "pip install --upgrade apsw"
+        return [Diagnosis("fault", "store", f"SQLite {version} can corrupt a file that processes share", fix)]
+    return [Diagnosis("ok", "store", f"SQLite {version}")]
+
+
+async def _memory(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
+    del loaded
+    try:
+        world.folders.data.mkdir(parents=True, exist_ok=True)
+        probe = world.folders.data / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as fault:
+        fix = "Make the folder writable, or set [store] url."
+        return [Diagnosis("fault", "store", f"the data folder cannot be written ({fault.strerror})", fix)]
+    return [Diagnosis("ok", "store", "the data folder is writable")]
+
+
+CHECKS: list[Check] = [_providers, _sqlite, _memory]
+
+
+def hopeless(found: Sequence[Diagnosis]) -> bool:
+    """Whether nothing can work: a fault in configuration or store, or nobody to ask."""
+    return any(diagnosis.level == "fault" for diagnosis in found)
