@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import anyio
-from providers.catalog import ProviderRow, rows
 
+from providers.catalog import ProviderRow, rows
 from providers.errors import ProviderError
 from providers.types import Listed, Lister
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from providers.catalog import Override, card, group, price
-
 from providers.dialects import load
 from providers.http import Http, HttpProvider, Timeouts
 from providers.http.provider import Route
@@ -43,7 +42,7 @@ class Roster:
         models = seat.table.models
         self._tables = {m.id: m for m in models} if isinstance(models, tuple) else dict[str, ModelTable]()
         self._filter = models if isinstance(models, ModelFilter) else ModelFilter()
-        self.opener: Provider = self._local() if seat.dialect == "local" else self._http()
+        self.opener: Provider = self._http()
 
     def deployments(self) -> Iterator[Deployment]:
         """One per model that is offered without being named: the user's, else the live list, else the catalogue's."""
@@ -116,11 +115,6 @@ class Roster:
         return HttpProvider(
             self._wires.http, load(seat.dialect), route, card=self.card, key=seat.key, timeouts=timeouts
         )
-
-    def _local(self) -> Provider:
-        from providers.local import LocalProvider
-
-        return LocalProvider({model.id: model.path for model in self._tables.values() if model.path})
 
 
 def _flagged(known: ModelCard, quirks: tuple[str, ...]) -> ModelCard:

@@ -90,9 +90,9 @@ def _tables(config: Config, environment: Mapping[str, str], vault: Vault) -> Ite
     for known in rows().values():
         if known.name in named or known.local:
             continue
-        if _from(environment, known.keys) or vault(known.name, origin(known.base_url)):
-            if known.base_url or _from(environment, known.endpoint):
-                yield known.name, ProviderTable()
+        keyed = _from(environment, known.keys) or vault(known.name, origin(known.base_url))
+        if keyed and (known.base_url or _from(environment, known.endpoint)):
+            yield known.name, ProviderTable()
 
 
 def _seat(name: str, table: ProviderTable, environment: Mapping[str, str], vault: Vault) -> Seat:

@@ -1,5 +1,6 @@
 """`plenum doctor` and `plenum init`: is everything well here, and how does one begin."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def register(app: typer.Typer, common: Common) -> None:
         common.show({"written": str(file)}, f"Wrote {file}\nNext: plenum doctor")
 
 
-def _report(found: list[Diagnosis]) -> str:
+def _report(found: Sequence[Diagnosis]) -> str:
     return "\n".join(line for d in found for line in _lines(d))
 
 
