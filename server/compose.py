@@ -3,14 +3,15 @@
 `Ground` is what outlives a reload (engine, store, breakers, what traffic taught); everything else is made anew.
 """
 
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from providers.http import Http
+from providers.simulator import MODELS as SIM_MODELS
 from providers.simulator import SimProvider
 from providers.simulator import card as sim_card
-from providers.simulator import MODELS as SIM_MODELS
 from providers.types import Price
 from routing.balancer import RoundRobin
 from routing.directory import Names
@@ -52,7 +53,7 @@ async def composed(loaded: Loaded, *, demo: bool = False) -> AsyncGenerator[App]
 
 async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Ground:
     wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment))
-    hub, traffic, balancer = Hub(), Traffic(), RoundRobin()
+    hub, traffic, balancer = Hub(), Traffic(time.monotonic), RoundRobin()
     guards = Guards(settings.rules(loaded.config), watchers=(balancer,), observe=hub)
     found: Sequence[Roster] = ()
     if loaded.config.providers.auto and not demo:
@@ -88,6 +89,8 @@ def simulated() -> Sequence[Deployment]:
     """The simulator's deployments: there for whoever names them, chosen unnamed only in a demo."""
     opener = SimProvider()
     return [
-        Deployment("sim", name, "sim|-|process", sim_card(name), Price(1.0, 2.0, source="simulated"), opener, simulated=True)
+        Deployment(
+            "sim", name, "sim|-|process", sim_card(name), Price(1.0, 2.0, source="simulated"), opener, simulated=True
+        )
         for name in SIM_MODELS
     ]
