@@ -196,6 +196,8 @@ class Itinerary:
     def _delay(self, leg: _Leg, error: ProviderError) -> float:
         if error.after is not None and error.after > 0:
             return error.after  # a pushback is exact
+        if error.kind == "wrong_schema":
+            return 0.0  # a repair waits for nobody
         base = self._rules.throttle_base_s if error.fault == "limit" else self._rules.base_s
         return self._draw() * min(base * 2 ** max(0, leg.calls - 1), self._rules.max_s)
 

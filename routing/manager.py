@@ -108,6 +108,7 @@ class ProviderManager:
                 self._observer(Answered(flight.found.receipt))
                 yield Remembered(flight.found)
                 return
+            trip.terms = replace(trip.terms, allow_truncated=True)  # what was shown cannot be replaced, only marked
             async with AsyncExitStack() as stack:
                 live, first = await self._travel(trip, partial(self._hand_over, stack))
                 yield ReceiptedStream(live, first, partial(self._end, trip, flight, live))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from .types import Signals
 
 BLEND = 0.2  # weight of the newest sample: about the last ten calls count
-FORGIVE_S = 120.0  # a bad success rate fades at this time constant, else nobody would ever come back
+BLAME = 0.1  # the same for success: one failure alone puts a deployment behind its equals for about 40 s
+FORGIVE_S = 60.0  # a bad success rate fades at this time constant, else nobody would ever come back
 WINDOW = 256  # first-token times kept for percentiles
 
 
@@ -87,7 +88,7 @@ class Traffic:
 
     def _score(self, name: str, result: float) -> None:
         self._forgive()
-        now = self.success.get(name, 1.0) * (1 - BLEND) + result * BLEND
+        now = self.success.get(name, 1.0) * (1 - BLAME) + result * BLAME
         self.success[name] = now
         if now < 0.999:
             self._weak[name] = self.clock()

@@ -125,7 +125,8 @@ class Trip:
         )
         if decision is None:
             return receipt
-        excluded = {**decision.excluded, **self.away}
+        tried = {f"{attempt.provider}/{attempt.model}" for attempt in self.attempts}
+        excluded = {name: e for name, e in {**decision.excluded, **self.away}.items() if name not in tried}
         return replace(
             receipt,
             strategy=decision.strategy,
