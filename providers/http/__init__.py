@@ -5,7 +5,7 @@ reliability-and-security §9.3). Above: `routing/`. Below: `dialects/` say what 
 imported at the first call, not with this one.
 """
 
-from .provider import HttpProvider, Timeouts
+from .provider import HttpProvider, Route, Timeouts
 from .session import Http
 
-__all__ = ["Http", "HttpProvider", "Timeouts"]
+__all__ = ["Http", "HttpProvider", "Route", "Timeouts"]

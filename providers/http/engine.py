@@ -18,6 +18,7 @@ from httpx_aiohttp.transport import AiohttpResponseStream
 from ..errors import Billed, ConnectFailed, Malformed, ProviderError, Truncated, Unavailable
 
 SETTLE_S = 0.02  # the end of a chunked body follows the last event within a segment; a new TLS handshake costs more
+_RAW = "plenum.raw"
 MAX_HEAD_LINE = 64 << 10  # bytes of one header; some providers send long policies
 
 # What happened, by cause; the first match wins, so the most specific come first.
@@ -76,6 +77,12 @@ class Transport(AiohttpTransport):
 
         self.client = session
 
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        stream = cast("AiohttpResponseStream", response.stream)
+        response.extensions[_RAW] = stream._aiohttp_response  # type: ignore[reportPrivateUsage]  # noqa: SLF001 - three layers less per piece
+        return response
+
 
 class Engine:
     """Sends requests. Raises ProviderError and nothing else."""
@@ -108,8 +115,7 @@ class AiohttpReply:
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
-        stream = cast("AiohttpResponseStream", response.stream)
-        self._raw = stream._aiohttp_response  # type: ignore[reportPrivateUsage]  # noqa: SLF001 - one layer less per piece
+        self._raw: aiohttp.ClientResponse = response.extensions[_RAW]
         self._body = self._raw.content
 
     async def read(self) -> bytes:

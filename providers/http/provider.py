@@ -67,7 +67,7 @@ class HttpProvider:
         self.dialect = dialect
         self._http = http
         self._route = route
-        self._base = route.base_url.rstrip("/")
+        self._base = route.base_url.rstrip("/") + "/"
         self.card = card
         self._key = key
         self._timeouts = timeouts
@@ -114,7 +114,7 @@ class HttpProvider:
     async def _send(self, call: Call) -> Reply:
         limit = min(self._timeouts.idle, self._timeouts.total)
         engine = self._http.engine(self._route.tls, self._route.proxy)
-        url, headers, body = self._base + call.path, self._headers(call), _body(call)
+        url, headers, body = self._base + call.path.lstrip("/"), self._headers(call), _body(call)
         with anyio.move_on_after(limit):
             return await engine.send(call.method, url, headers, body, self._timeouts.connect)
         raise TimedOut(f"The provider did not begin to answer within {limit:g} s.")

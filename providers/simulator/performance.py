@@ -1,8 +1,9 @@
 """A planned call performed on a connection: the answer in its wire's bytes at its pace, or the fault in its place."""
 
+import json
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from anyio.abc import SocketAttribute, SocketStream
@@ -86,7 +87,7 @@ async def _whole(stream: SocketStream, wire: Wire, plan: Plan, sleep: Sleep) -> 
 
 async def _streamed(stream: SocketStream, wire: Wire, plan: Plan, sleep: Sleep) -> bool:
     fault, parts = plan.fault.name if plan.fault else "", plan.parts()
-    frames = _marred(wire.frames(plan.answer, parts), fault)
+    frames = _marred(wire.frames(plan.answer, parts), parts, fault)
     await stream.send(start(200, wire.media) + b"".join(map(chunk, frames.head)))
     if plan.token_s:
         for part, frame in zip(parts, frames.text, strict=False):
@@ -101,7 +102,7 @@ async def _streamed(stream: SocketStream, wire: Wire, plan: Plan, sleep: Sleep) 
     return True
 
 
-def _marred(frames: Frames, fault: str) -> Frames:
+def _marred(frames: Frames, parts: Sequence[str], fault: str) -> Frames:
     """The frames with the fault in them."""
     match fault:
         case "cut_stream" | "stall_stream":
@@ -111,7 +112,9 @@ def _marred(frames: Frames, fault: str) -> Frames:
             broken = [frame.replace(b"{", b"<", 1) for frame in frames.text[at : at + 1]]
             return replace(frames, text=[*frames.text[:at], *broken, *frames.text[at:]])
         case "bad_utf8":
-            return replace(frames, text=[frame.replace(b"a", b"\xff") for frame in frames.text])
+            written = [json.dumps(part, ensure_ascii=False)[1:-1].encode() for part in parts]
+            marred = [frame.replace(part, b"\xff\xfe") for frame, part in zip(frames.text, written, strict=True)]
+            return replace(frames, text=marred)
         case _:
             return frames
 

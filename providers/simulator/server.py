@@ -107,9 +107,14 @@ async def serve(
 ) -> AsyncGenerator[str]:
     """Run a simulator while the block runs; gives its base URL. Port 0 takes a free one."""
     simulator = Simulator(Stage(scenario, answers), deque(maxlen=LOGGED), sleep)
-    listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
-    async with anyio.create_task_group() as tasks, listener:
-        tasks.start_soon(listener.serve, simulator.handle)
-        bound = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no Django here
-        yield f"http://{host}:{bound}"
-        tasks.cancel_scope.cancel()
+    failure: Exception | None = None
+    async with await anyio.create_tcp_listener(local_host=host, local_port=port) as listener:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, simulator.handle)
+            try:
+                yield f"http://{host}:{listener.extra(SocketAttribute.local_port)}"  # noqa: S610 - no Django here
+            except Exception as error:  # noqa: BLE001 - the block's own: the group would hide it in a group
+                failure = error
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
