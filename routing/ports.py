@@ -4,7 +4,7 @@ Money, memory, limits and breakers land behind these without touching `manager.p
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +67,10 @@ class Purse(Protocol):
 
     def room_usd(self, ask: Ask, deployment: Deployment) -> float | None:
         """What could still be held for this ask here, USD, from memory (no I/O); None when nothing limits it."""
+        ...
+
+    def envelope(self, id: str, usd: float | None) -> AbstractContextManager[None]:  # noqa: A002
+        """Inside, every ask with `part_of == id` (and what is booked under `id` itself) is paid from one sum, USD."""
         ...
 
 
@@ -282,6 +286,11 @@ class NoPurse:
         """Nothing limits it."""
         del ask, deployment
         return None
+
+    def envelope(self, id: str, usd: float | None) -> AbstractContextManager[None]:  # noqa: A002
+        """Limits nothing."""
+        del id, usd
+        return nullcontext()
 
 
 class _Empty:
