@@ -1,0 +1,44 @@
+"""Counting votes, and when enough have been heard. Pure. Source: guide fusion-and-routing §5."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from .types import Ballot, Group, Member, StopRule
+
+Weigh = Callable[[float], float]
+RULES: dict[str, tuple[StopRule, int]] = {"quick": ("agree2", 2), "balanced": ("decided", 3), "thorough": ("full", 0)}
+
+
+def groups(ballots: Iterable[Ballot], weigh: Weigh) -> tuple[Group, ...]:
+    """Equal keys together, heaviest group first; a tie goes to the group with the best member, in any order of arrival."""
+    found: dict[str, list[Ballot]] = {}
+    for ballot in ballots:
+        if ballot.key is not None:
+            found.setdefault(ballot.key, []).append(ballot)
+    made = [
+        Group(key, tuple(sorted(same, key=_best_first)), sum(weigh(b.member.quality) for b in same))
+        for key, same in found.items()
+    ]
+    return tuple(sorted(made, key=lambda g: (-round(g.weight, 9), *_best_first(g.speaker))))
+
+
+def _best_first(ballot: Ballot) -> tuple[float, str]:
+    return (-ballot.member.quality, ballot.member.name)
+
+
+def stops(rule: StopRule, heard: Sequence[Ballot], outstanding: Sequence[Member], weigh: Weigh) -> bool:
+    """Whether what was heard is enough although `outstanding` members have not answered. Nothing stops on silence."""
+    if rule == "full":
+        return False
+    standing = groups(heard, weigh)
+    if not standing:
+        return False
+    if rule == "agree2":
+        return max(len(group.ballots) for group in standing) >= 2
+    second = standing[1].weight if len(standing) > 1 else 0.0
+    return standing[0].weight > second + sum(weigh(m.quality) for m in outstanding) + 1e-12
+
+
+def share(standing: Sequence[Group], asked: Sequence[Ballot], weigh: Weigh) -> float:
+    """The winning group's weight over the weight of all asked, abstainers included."""
+    total = sum(weigh(ballot.member.quality) for ballot in asked)
+    return standing[0].weight / total if standing and total else 0.0
