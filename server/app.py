@@ -63,7 +63,7 @@ def opener(world: World, *, demo: bool = False) -> Opener:
             return _closed(str(fault))
         from .compose import composed
 
-        return composed(loaded, demo=demo)
+        return composed(world, loaded, demo=demo)
 
     return _open
 

@@ -1,31 +1,41 @@
 """How the parts become a house: configuration in, open `App` out. Grows by one line per capability that lands.
 
-`Ground` is what outlives a reload (engine, store, breakers, what traffic taught); everything else is made anew.
+`Ground` is what outlives a reload (engine, store, breakers, what traffic taught); a house is made anew from it.
 """
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from providers.catalog import cost_nano, price
 from providers.http import Http
 from providers.simulator import MODELS as SIM_MODELS
 from providers.simulator import SimProvider
 from providers.simulator import card as sim_card
-from providers.types import Price
+from providers.types import Message, Price
 from routing.balancer import RoundRobin
+from routing.conversations import Conversations
+from routing.costs.pricing import Tariffs
+from routing.costs.tracker import Tracker
 from routing.directory import Names
 from routing.guard import Guards
+from routing.limits import Limiter
 from routing.manager import ProviderManager
+from routing.recall import Replay
 from routing.signals import Traffic
+from routing.store.sqlite import SqliteStore, sqlite
 from routing.strategies import names as strategies
 from routing.types import Deployment
 
 from . import settings
 from .app import App
 from .config import Loaded
+from .config.world import World
 from .engines import engines
 from .hub import Hub
+from .living import living
 from .proxies import proxies
 from .roster import Roster, Wires
 from .seats import seats
@@ -38,36 +48,61 @@ class Ground:
     wires: Wires
     hub: Hub
     guards: Guards
+    limiter: Limiter
     balancer: RoundRobin
     traffic: Traffic
+    store: SqliteStore
+    tracker: Tracker
+    recall: Replay
     engines: Sequence[Roster]
     demo: bool
 
 
 @asynccontextmanager
-async def composed(loaded: Loaded, *, demo: bool = False) -> AsyncGenerator[App]:
+async def composed(world: World, loaded: Loaded, *, demo: bool = False) -> AsyncGenerator[App]:
     """Open everything this configuration asks for; close it in reverse order, whatever happens."""
     async with AsyncExitStack() as stack:
-        yield house(await _ground(stack, loaded, demo=demo), loaded)
+        ground = await _ground(stack, loaded, demo=demo)
+
+        async def _built(now: Loaded) -> App:
+            await ground.tracker.adopt(settings.plan(now.config))
+            return house(ground, now)
+
+        yield await stack.enter_async_context(living(world, loaded, _built))
 
 
 async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Ground:
     wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment))
     hub, traffic, balancer = Hub(), Traffic(time.monotonic), RoundRobin()
-    guards = Guards(settings.rules(loaded.config), watchers=(balancer,), observe=hub)
+    store = await stack.enter_async_context(sqlite(settings.store_path(loaded.config, loaded.folders)))
     found: Sequence[Roster] = ()
     if loaded.config.providers.auto and not demo:
         found = await engines(wires, frozenset(loaded.config.providers.table))
-    return Ground(wires, hub, guards, balancer, traffic, found, demo)
+    return Ground(
+        wires,
+        hub,
+        Guards(settings.rules(loaded.config), watchers=(balancer,), observe=hub),
+        Limiter(),
+        balancer,
+        traffic,
+        store,
+        Tracker(store.ledger, Tariffs(cost_nano, _found_price), observer=hub),
+        Replay(store.archive, store.archive, texts=loaded.config.store.texts == "full", observer=hub),
+        found,
+        demo,
+    )
+
+
+def _found_price(provider: str, model: str) -> Price | None:
+    return price(provider, model, datetime.now(UTC))
 
 
 def house(ground: Ground, loaded: Loaded) -> App:
-    """The app of one configuration on this ground."""
+    """The app of one configuration on this ground. Raises ConfigFault."""
     config = loaded.config
-    rosters = {r.seat.name: r for r in ground.engines}
-    if not ground.demo:
-        rosters |= {seat.name: Roster(seat, ground.wires) for seat in seats(config, loaded.environment)}
+    rosters = _rosters(ground, loaded)
     deployments = [d for roster in rosters.values() for d in roster.deployments()]
+    ground.limiter.replace(settings.limits([r.seat for r in rosters.values()], deployments))
 
     def _adopt(provider: str, model: str) -> Deployment | None:
         return rosters[provider].adopt(model) if provider in rosters else None
@@ -77,20 +112,43 @@ def house(ground: Ground, loaded: Loaded) -> App:
     manager = ProviderManager(
         directory,
         settings=settings.routing(config),
+        purse=ground.tracker,
+        recall=ground.recall,
+        gate=ground.limiter,
         guard=ground.guards,
         balancer=ground.balancer,
         traffic=ground.traffic,
         observer=ground.hub,
     )
-    return App(config, manager, directory, ground.hub, guard=ground.guards, warnings=loaded.warnings)
+    return App(
+        config,
+        manager,
+        directory,
+        ground.hub,
+        journal=ground.recall,
+        costs=ground.tracker,
+        conversations=Conversations(ground.store.archive, _tokens),
+        guard=ground.guards,
+        gate=ground.limiter,
+        store=ground.store,
+        warnings=loaded.warnings,
+    )
+
+
+def _rosters(ground: Ground, loaded: Loaded) -> Mapping[str, Roster]:
+    if ground.demo:
+        return {}
+    found = {roster.seat.name: roster for roster in ground.engines}
+    return found | {seat.name: Roster(seat, ground.wires) for seat in seats(loaded.config, loaded.environment)}
+
+
+def _tokens(messages: tuple[Message, ...]) -> int:
+    return sum(len(message.text) for message in messages) // 3  # a third of the characters: above prose and code
 
 
 def simulated() -> Sequence[Deployment]:
     """The simulator's deployments: there for whoever names them, chosen unnamed only in a demo."""
-    opener = SimProvider()
+    opener, tariff = SimProvider(), Price(1.0, 2.0, source="simulated")
     return [
-        Deployment(
-            "sim", name, "sim|-|process", sim_card(name), Price(1.0, 2.0, source="simulated"), opener, simulated=True
-        )
-        for name in SIM_MODELS
+        Deployment("sim", name, "sim|-|process", sim_card(name), tariff, opener, simulated=True) for name in SIM_MODELS
     ]

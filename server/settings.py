@@ -1,12 +1,22 @@
 """From the file's words to the parts' own settings: one pure function per part, nothing is opened here."""
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
 from routing.breaker import BreakerSettings
+from routing.costs.budgets import Cap, Plan
 from routing.directory import Naming, Task
 from routing.guard import Rules
+from routing.limits import Limits
 from routing.settings import HedgeSettings, RetrySettings, RoutingSettings
+from routing.types import Deployment
 
-from .config import Config
-from .config.models import TaskTable
+from .config import Config, ConfigFault, Finding
+from .config.load import Folders
+from .config.models import BudgetLimits, ProviderTable, TaskTable
+from .seats import Seat
+
+DEFAULT_DAILY_USD = 10.0  # contract §2: the budget of those who set none
 
 
 def routing(config: Config) -> RoutingSettings:
@@ -47,3 +57,51 @@ def _task(said: str | TaskTable, strategies: frozenset[str]) -> Task:
     if isinstance(said, TaskTable):
         return Task(said.model, said.strategy, said.kind)
     return Task(strategy=said) if said in strategies else Task(model=said)
+
+
+def plan(config: Config) -> Plan:
+    """`[budget]` and the budgets of providers; $10 a day where no global budget is said. Raises ValueError."""
+    table = config.budget
+    said = BudgetLimits(daily_usd=table.daily_usd, monthly_usd=table.monthly_usd)
+    if said.daily_usd is None and said.monthly_usd is None:
+        said = BudgetLimits(daily_usd=DEFAULT_DAILY_USD)
+    scopes = {"global": said}
+    scopes |= {f"provider:{name}": _limits(seat) for name, seat in config.providers.table.items()}
+    scopes |= {f"model:{name}": limits for name, limits in table.models.items()}
+    scopes |= {f"caller:{name}": limits for name, limits in table.callers.items()}
+    scopes |= {f"task:{name}": limits for name, limits in table.tasks.items()}
+    caps = tuple(cap for scope, limits in scopes.items() for cap in _caps(scope, limits))
+    return Plan(caps, table.time_zone, table.alerts, table.at_edge, table.unpriced)
+
+
+def _limits(table: ProviderTable) -> BudgetLimits:
+    return BudgetLimits(daily_usd=table.daily_usd, monthly_usd=table.monthly_usd)
+
+
+def _caps(scope: str, limits: BudgetLimits) -> Iterator[Cap]:
+    if limits.daily_usd is not None:
+        yield Cap(scope, "day", limits.daily_usd)
+    if limits.monthly_usd is not None:
+        yield Cap(scope, "month", limits.monthly_usd)
+
+
+def limits(seats: Iterable[Seat], deployments: Iterable[Deployment]) -> dict[str, Limits]:
+    """Rates of endpoints as configured, and of models that have their own, keyed as the limiter wants them."""
+    tables = {seat.name: seat.table for seat in seats}
+    found = {seat.endpoint: Limits(t.rpm, t.tpm, t.rpd, t.concurrency) for seat in seats if (t := seat.table)}
+    for deployment in deployments:
+        models = tables[deployment.provider].models if deployment.provider in tables else ()
+        for model in models if isinstance(models, tuple) else ():
+            if model.id == deployment.model and (model.rpm or model.tpm):
+                found[deployment.unit] = Limits(model.rpm, model.tpm)
+    return found
+
+
+def store_path(config: Config, folders: Folders) -> Path:
+    """The SQLite file of `[store] url`, else the one in the user's data folder. Raises ConfigFault for other engines."""
+    url = config.store.url
+    if url is None:
+        return folders.data / "plenum.db"
+    if not url.startswith("sqlite:///"):
+        raise ConfigFault((Finding("plenum.toml", "store.url", 0, "should begin with sqlite:/// or postgresql://"),))
+    return Path(url.removeprefix("sqlite:///")).expanduser()

@@ -1,0 +1,76 @@
+"""Live reload: the app in force is swapped when a configuration file changes; a broken file leaves the old in force.
+
+Requests that run keep the app they began with. Files are looked at, not watched: two `stat`s a second cost nothing and
+work on every file system.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+
+from .app import App
+from .config import ConfigFault, Loaded
+from .config.world import World
+
+EVERY_S = 1.0
+Build = Callable[[Loaded], Awaitable[App]]
+_log = logging.getLogger(__name__)
+
+
+class Living:
+    """Stands for the app in force: every attribute is that app's."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.app, name)
+
+
+@asynccontextmanager
+async def living(world: World, loaded: Loaded, build: Build) -> AsyncGenerator[App]:
+    """An app that follows its files until the block ends. Raises ConfigFault if the first one cannot be built."""
+    current = Living(await build(loaded))
+    async with anyio.create_task_group() as group:
+        group.start_soon(_follow, world, loaded, build, current)
+        yield cast("App", current)
+        group.cancel_scope.cancel()
+
+
+async def _follow(world: World, loaded: Loaded, build: Build, current: Living) -> None:
+    seen = stamps(loaded, world)
+    while True:
+        await anyio.sleep(EVERY_S)
+        now = stamps(loaded, world)
+        if now != seen:
+            seen = now
+            await reload(world, build, current)
+
+
+async def reload(world: World, build: Build, current: Living) -> bool:
+    """Put the files as they are now in force; whether that was possible."""
+    try:
+        current.app = await build(world.load())
+    except (ConfigFault, ValueError) as fault:
+        _log.warning("the changed configuration is not in force, the old one is: %s", fault)
+        return False
+    _log.info("the changed configuration is in force")
+    return True
+
+
+def stamps(loaded: Loaded, world: World) -> Sequence[tuple[str, int, int]]:
+    """Name, time and size of every file that counts, and of a project file that may appear."""
+    files = {*loaded.files, world.cwd / "plenum.toml", world.folders.config / "plenum.toml"}
+    return [stamp for file in sorted(files) if (stamp := _stamp(file)) is not None]
+
+
+def _stamp(file: Path) -> tuple[str, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return str(file), found.st_mtime_ns, found.st_size
