@@ -21,6 +21,7 @@ from routing.costs.pricing import Tariffs
 from routing.costs.tracker import Tracker
 from routing.directory import Names
 from routing.guard import Guards
+from routing.journal import Kept
 from routing.limits import Limiter
 from routing.manager import ProviderManager
 from routing.recall import Replay
@@ -125,7 +126,7 @@ def house(ground: Ground, loaded: Loaded) -> App:
         manager,
         directory,
         ground.hub,
-        journal=ground.recall,
+        journal=Kept(ground.store.archive),
         costs=ground.tracker,
         conversations=Conversations(ground.store.archive, _tokens),
         guard=ground.guards,

@@ -17,6 +17,7 @@ from .config import ConfigFault, Loaded
 from .config.world import World
 
 EVERY_S = 1.0
+Stamps = Sequence[tuple[str, int, int]]
 Build = Callable[[Loaded], Awaitable[App]]
 _log = logging.getLogger(__name__)
 
@@ -34,21 +35,21 @@ class Living:
 @asynccontextmanager
 async def living(world: World, loaded: Loaded, build: Build) -> AsyncGenerator[App]:
     """An app that follows its files until the block ends. Raises ConfigFault if the first one cannot be built."""
+    seen = stamps(loaded, world)
     current = Living(await build(loaded))
     async with anyio.create_task_group() as group:
-        group.start_soon(_follow, world, loaded, build, current)
+        group.start_soon(_follow, seen, lambda: stamps(loaded, world), lambda: reload(world, build, current))
         yield cast("App", current)
         group.cancel_scope.cancel()
 
 
-async def _follow(world: World, loaded: Loaded, build: Build, current: Living) -> None:
-    seen = stamps(loaded, world)
+async def _follow(seen: Stamps, look: Callable[[], Stamps], changed: Callable[[], Awaitable[bool]]) -> None:
     while True:
         await anyio.sleep(EVERY_S)
-        now = stamps(loaded, world)
+        now = look()
         if now != seen:
             seen = now
-            await reload(world, build, current)
+            await changed()
 
 
 async def reload(world: World, build: Build, current: Living) -> bool:
@@ -62,7 +63,7 @@ async def reload(world: World, build: Build, current: Living) -> bool:
     return True
 
 
-def stamps(loaded: Loaded, world: World) -> Sequence[tuple[str, int, int]]:
+def stamps(loaded: Loaded, world: World) -> Stamps:
     """Name, time and size of every file that counts, and of a project file that may appear."""
     files = {*loaded.files, world.cwd / "plenum.toml", world.folders.config / "plenum.toml"}
     return [stamp for file in sorted(files) if (stamp := _stamp(file)) is not None]

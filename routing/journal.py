@@ -1,0 +1,24 @@
+"""Receipts and answers by id, each for its own caller only: the `Journal` of `ports.py` over the store's archive."""
+
+from providers.types import Answer
+
+from .store.archive import Archive
+from .store.codec import unpack
+from .types import Receipt
+
+
+class Kept:
+    """What was kept. A row that is damaged reads as absent."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    async def receipt(self, id: str, caller: str) -> Receipt | None:  # noqa: A002
+        """The receipt of this caller's ask."""
+        record = await self._archive.read(id, caller)
+        return unpack(record.body, Receipt) if record is not None else None
+
+    async def answer(self, id: str, caller: str) -> Answer | None:  # noqa: A002
+        """Its answer, None too where texts are not kept."""
+        record = await self._archive.read(id, caller)
+        return unpack(record.answer, Answer) if record is not None and record.answer is not None else None

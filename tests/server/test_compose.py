@@ -1,0 +1,74 @@
+"""The whole house, opened as a host would: on the simulator, with a real store."""
+
+import os
+from pathlib import Path
+
+import anyio
+import pytest
+
+from providers.types import Message, Request, Text
+from routing.errors import BudgetExceeded, Misconfigured
+from routing.types import Ask
+from server.app import opener
+from server.config.load import Folders
+from server.config.world import World
+
+pytestmark = pytest.mark.anyio
+
+
+def world(home: Path, **environment: str) -> World:
+    return World({"PLENUM_PROVIDERS_AUTO": "false", **environment}, home, Folders(home / "c", home / "d"))
+
+
+def ask(prompt: str = "What is 2+2?", model: str = "sim/fast", **more) -> Ask:
+    return Ask(Request((Message("user", (Text(prompt),)),), max_tokens=64), model=model, **more)
+
+
+async def test_an_answer_is_paid_for_and_its_receipt_kept(tmp_path: Path) -> None:
+    async with opener(world(tmp_path), demo=True)() as app:
+        result = await app.manager.generate(ask())
+        assert "4" in result.answer.text and result.receipt.simulated and result.receipt.cost_usd > 0
+        assert app.journal is not None
+        assert await app.journal.receipt(result.receipt.id, "local") == result.receipt
+        assert await app.journal.receipt(result.receipt.id, "somebody") is None
+
+
+async def test_the_budget_of_the_configuration_holds_across_two_hosts(tmp_path: Path) -> None:
+    here = world(tmp_path, PLENUM_BUDGET_DAILY_USD="0.0003")
+    async with opener(here, demo=True)() as one, opener(here, demo=True)() as two:
+        await one.manager.generate(ask("a"))
+        with pytest.raises(BudgetExceeded):
+            for number in range(20):
+                await two.manager.generate(ask(f"b{number} " + "word " * 40))
+
+
+async def test_a_broken_configuration_opens_and_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/plenum.toml").write_text("[routing]\nstratgy = 1\n")
+    async with opener(world(tmp_path))() as app:
+        assert app.fault
+        with pytest.raises(Misconfigured) as caught:
+            await app.manager.generate(ask())
+    assert "plenum config check" in caught.value.hint and str(tmp_path) not in caught.value.message
+
+
+async def test_a_changed_file_is_in_force_without_a_restart_and_a_broken_one_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "c/plenum.toml"
+    file.parent.mkdir()
+    file.write_text('[routing]\nstrategy = "cost"\n')
+    async with opener(world(tmp_path), demo=True)() as app:
+        file.write_text('[routing]\nstrategy = "quality"\n')
+        os.utime(file, (1, 1))
+        with anyio.fail_after(10):
+            while app.config.routing.strategy != "quality":
+                await anyio.sleep(0.05)  # the files are looked at once a second
+        file.write_text("[routing]\nstratgy = 1\n")
+        os.utime(file, (2, 2))
+        assert (await app.manager.generate(ask())).receipt.strategy == "quality"
+
+
+async def test_without_any_provider_the_refusal_says_what_to_do(tmp_path: Path) -> None:
+    async with opener(world(tmp_path))() as app:
+        with pytest.raises(Exception) as caught:
+            await app.manager.generate(ask(model="auto"))
+    assert caught.value.code == "no_model" and caught.value.hint
