@@ -1,0 +1,134 @@
+"""Work that may outlive the call that asked for it: a host's patience ends before a slow model does (contract §3).
+
+A job runs beside the requests; a call waits for it, leaves when its patience ends, and may come back by the handle.
+Durable replay is not here: that is `routing`'s recall. This is the one process, and the minutes after a call.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from routing.errors import Cancelled, InvalidRequest
+from routing.events import Progressed, Tell
+
+KEEP_S = 600.0  # a finished job that nobody fetched
+KEEP = 256
+
+
+@dataclass(eq=False)
+class Job:
+    """One piece of work. `handle` is what a caller comes back with, `digest` what it asked."""
+
+    handle: str
+    digest: str
+    started: float
+    done: anyio.Event = field(default_factory=anyio.Event)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    result: Any = None
+    fault: Exception | None = None
+    ended: float = 0.0
+    waiting: int = 0
+    kept: bool = False  # somebody left with the handle: it runs on without a waiter
+    phase: str = ""
+    draft: int = 0
+    pieces: list[str] = field(default_factory=list[str])
+    listeners: list[Tell] = field(default_factory=list[Tell])
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self.pieces)
+
+    def tell(self, progress: Progressed) -> None:
+        """Note it, and pass it to who waits."""
+        if progress.draft > self.draft:
+            self.draft, self.pieces = progress.draft, []
+        if progress.text:
+            self.pieces.append(progress.text)
+        if progress.message:
+            self.phase = progress.message
+        for listener in self.listeners:
+            listener(progress)
+
+
+class Jobs:
+    """The jobs of this process, by caller and handle, and by caller and what was asked."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.tasks: anyio.abc.TaskGroup | None = None
+        self._clock = clock
+        self._jobs: dict[tuple[str, str], Job] = {}
+
+    def find(self, caller: str, handle: str, digest: str | None = None) -> Job | None:
+        """The job with this handle. Raises InvalidRequest when it was asked something else."""
+        job = self._jobs.get((caller, handle))
+        if job is not None and digest is not None and job.digest != digest:
+            raise InvalidRequest(
+                "This request_id was used with other arguments.",
+                hint="Use a new request_id, or send the same arguments to get that answer.",
+            )
+        return job
+
+    def twin(self, caller: str, digest: str) -> Job | None:
+        """A job that was asked exactly this and is running, or finished after its caller had left."""
+        return next((j for (c, _), j in self._jobs.items() if c == caller and j.digest == digest), None)
+
+    def start(self, caller: str, handle: str, digest: str, work: Callable[[Tell], Awaitable[Any]]) -> Job:
+        """Begin `work` beside the requests."""
+        assert self.tasks is not None, "the server is not running"
+        self._forget_old()
+        job = Job(handle, digest, self._clock())
+        self._jobs[caller, handle] = job
+        self.tasks.start_soon(self._run, (caller, handle), job, work)
+        return job
+
+    async def outcome(self, job: Job, patience_s: float, tell: Tell | None = None) -> Any | None:
+        """What came of it, or None when patience ends first. Raises its fault. The last waiter's cancel cancels it."""
+        job.waiting += 1
+        if tell is not None:
+            job.listeners.append(tell)
+        try:
+            with anyio.move_on_after(patience_s):
+                await job.done.wait()
+        except anyio.get_cancelled_exc_class():
+            if job.waiting == 1 and not job.kept:
+                job.scope.cancel()
+            raise
+        finally:
+            job.waiting -= 1
+            if tell is not None:
+                job.listeners.remove(tell)
+        if not job.done.is_set():
+            job.kept = True
+            return None
+        if job.fault is not None:
+            raise job.fault
+        return job.result
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    async def _run(self, key: tuple[str, str], job: Job, work: Callable[[Tell], Awaitable[Any]]) -> None:
+        try:
+            with job.scope:
+                job.result = await work(job.tell)
+            if job.scope.cancelled_caught:
+                job.fault = Cancelled("The call was cancelled.", hint="Ask again.")
+        except Exception as fault:  # noqa: BLE001 - it is raised where somebody waits
+            job.fault = fault
+        finally:
+            job.ended = self._clock()
+            job.done.set()
+            if not job.kept and self._jobs.get(key) is job:
+                del self._jobs[key]
+
+    def _forget_old(self) -> None:
+        now = self._clock()
+        ended = sorted((job.ended, key) for key, job in self._jobs.items() if job.done.is_set())
+        for index, (when, key) in enumerate(ended):
+            if now - when > KEEP_S or len(ended) - index > KEEP:
+                del self._jobs[key]

@@ -1,0 +1,1 @@
+"""The SDK's quirks in one place: transports, exact tools, extensions, subscriptions. Nothing here knows a tool of ours."""

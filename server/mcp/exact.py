@@ -1,0 +1,171 @@
+"""Tools whose arguments are what was sent: nothing is parsed out of strings, nothing unknown is ignored, no value echoed.
+
+The SDK's decorator JSON-parses strings, drops unknown names and answers with pydantic's text, rejected values included
+(guide mcp-sdk §4). `ExactTool` replaces the one method of its `Tool` that does so.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, cast
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from . import scrub
+
+Outcome = CallToolResult | InputRequiredResult
+Handler = Callable[[Any, Context[Any, Any]], Awaitable[Outcome]]
+
+
+class Arguments(BaseModel):
+    """The arguments of a tool: exact names, exact types (no true for 1, no "1" for 1), no NaN. An explicit null is absence."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+def _integral(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_integral)]  # JSON knows no difference between 1 and 1.0
+
+
+class BadArguments(Exception):
+    """The arguments do not fit; the message names the fields, never a value."""
+
+
+class ExactTool(Tool):
+    """A tool with a model of its arguments and a handler that gets it whole; `answer_fault` turns exceptions to results."""
+
+    model: type[Arguments] = Field(exclude=True)
+    handler: Handler = Field(exclude=True)
+    answer_fault: Callable[[Exception], CallToolResult] = Field(exclude=True)
+
+    async def run(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],
+        convert_result: bool = False,  # noqa: FBT001, FBT002 - the SDK's signature
+    ) -> Any:
+        """Validate, handle, and answer every fault but a protocol error as a result."""
+        del convert_result
+        from mcp import MCPError
+
+        try:
+            return await self.handler(validated(self.model, arguments), context)
+        except MCPError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - the boundary: a fault is an answer too
+            return self.answer_fault(fault)
+
+
+def tool(
+    model: type[Arguments],
+    handler: Handler,
+    answer_fault: Callable[[Exception], CallToolResult],
+    *,
+    name: str,
+    title: str,
+    idempotent: bool = False,
+    output: Mapping[str, Any] | None = None,
+    meta: dict[str, Any] | None = None,
+) -> ExactTool:
+    """A tool of ours. Its description is the model's docstring; `output` is a JSON Schema of successes, or None."""
+    hints = ToolAnnotations(
+        title=title, read_only_hint=True, destructive_hint=False, idempotent_hint=idempotent, open_world_hint=False
+    )
+    return ExactTool(
+        fn=handler,
+        name=name,
+        title=title,
+        description=" ".join((model.__doc__ or "").split()),
+        parameters=schema(model),
+        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=dict(output) if output else None),
+        is_async=True,
+        context_kwarg=None,
+        annotations=hints,
+        meta=meta,
+        model=model,
+        handler=handler,
+        answer_fault=answer_fault,
+    )
+
+
+def validated(model: type[Arguments], arguments: Mapping[str, Any]) -> Arguments:
+    """The arguments as `model`. Raises BadArguments."""
+    given = {name: scrub.tree(value) for name, value in arguments.items() if value is not None}
+    try:
+        return model.model_validate(given)
+    except ValidationError as fault:
+        faults = [_said(model, dict(error)) for error in fault.errors(include_input=False, include_url=False)[:5]]
+        raise BadArguments("; ".join(faults) + ".") from None
+
+
+def _said(model: type[Arguments], error: dict[str, Any]) -> str:
+    place = ".".join(str(step)[:40] for step in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown argument `{place}`{_nearest(model, error['loc'])}"
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return f"`{place}` {message}" if place else message
+
+
+def _nearest(model: type[BaseModel], path: tuple[str | int, ...]) -> str:
+    from difflib import get_close_matches
+
+    fields = model.model_fields
+    for step in path[:-1]:
+        inner = _models_in(fields[str(step)].annotation) if str(step) in fields else []
+        fields = inner[0].model_fields if inner else fields
+    near = get_close_matches(str(path[-1]), fields, 1, 0.5)
+    return f" (did you mean `{near[0]}`?)" if near else f" (there are: {', '.join(fields)})"
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    from typing import get_args
+
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [found for part in get_args(annotation) for found in _models_in(part)]
+
+
+def schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The model's JSON Schema, as short as it can be said: no titles, no null branches, no defaults, references inlined.
+
+    Hosts strip defaults or show them twice, so descriptions say them in words (guide hosts-and-ux §3).
+    """
+    full = model.model_json_schema()
+    definitions = cast("dict[str, Any]", full.pop("$defs", {}))
+    short = _short(full, definitions)
+    short.pop("description", None)
+    return short
+
+
+_NOISE = ("title", "default")
+
+
+def _short(node: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_short(item, definitions) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    found = cast("dict[str, Any]", node)
+    if "$ref" in found:
+        target = definitions[str(found["$ref"]).removeprefix("#/$defs/")]
+        found = {
+            **{k: v for k, v in target.items() if k != "description"},
+            **{k: v for k, v in found.items() if k != "$ref"},
+        }
+    if "anyOf" in found:
+        branches = [branch for branch in found["anyOf"] if branch != {"type": "null"}]
+        rest = {k: v for k, v in found.items() if k != "anyOf"}
+        found = {**branches[0], **rest} if len(branches) == 1 else {**rest, "anyOf": branches}
+        if "$ref" in found:
+            return _short(found, definitions)
+    properties = found.get("properties")
+    short = {k: _short(v, definitions) for k, v in found.items() if k not in (*_NOISE, "properties")}
+    if isinstance(properties, dict):
+        named = cast("dict[str, Any]", properties)
+        short["properties"] = {name: _short(value, definitions) for name, value in named.items()}
+    return short

@@ -1,0 +1,68 @@
+"""Opens something once, when it is first needed, in a task of its own, and closes it with the server."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Generic, TypeVar
+
+import anyio
+import anyio.abc
+
+T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """`await once()` gives the open thing. Whoever comes first opens it; a failure is told to those who waited for it."""
+
+    def __init__(self, opener: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self._opener = opener
+        self._lock = anyio.Lock(fast_acquire=True)
+        self._value: T | None = None
+        self._fault: Exception | None = None
+        self.tasks: anyio.abc.TaskGroup | None = None
+
+    async def __call__(self) -> T:
+        """The open thing. Raises what opening it raised; the next call tries again."""
+        if self._value is not None:
+            return self._value
+        async with self._lock:
+            if self._value is None:
+                assert self.tasks is not None, "enter running() in the server's lifespan"
+                await self.tasks.start(self._keep)
+            if self._fault is not None:
+                raise self._fault
+        assert self._value is not None
+        return self._value
+
+    @property
+    def opened(self) -> T | None:
+        """The open thing, if somebody has needed it yet."""
+        return self._value
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[anyio.abc.TaskGroup]:
+        """The group in which the thing is kept, and in which work may outlive the request that asked for it."""
+        async with anyio.create_task_group() as outer:
+            async with anyio.create_task_group() as inner:
+                self.tasks = outer
+                try:
+                    yield inner
+                finally:
+                    inner.cancel_scope.cancel()  # work first: it settles while the thing is still open
+            outer.cancel_scope.cancel()
+
+    async def _keep(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """An exit stack must be left by the task that entered it: this one."""
+        self._fault, opened = None, False
+        try:
+            async with self._opener() as value:
+                self._value, opened = value, True
+                task_status.started()
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    self._value = None
+        except Exception as fault:
+            if opened:
+                raise
+            self._fault = fault
+            task_status.started()

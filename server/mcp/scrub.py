@@ -1,0 +1,26 @@
+"""Text that can be encoded: a model may emit half of a surrogate pair, and half a pair ends a transport."""
+
+from typing import Any, cast
+
+
+def text(value: str) -> str:
+    """`value` with each lone surrogate replaced by U+FFFD."""
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # A pair written as two escapes is one character; only what stays alone is lost.
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return value
+
+
+def tree(value: Any) -> Any:
+    """A JSON value with every string of it scrubbed, keys too."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, dict):
+        return {text(str(k)): tree(v) for k, v in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [tree(v) for v in cast("list[Any]", value)]
+    return value

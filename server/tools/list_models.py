@@ -1,0 +1,112 @@
+"""`list_models`: who can be asked, at what price, in what state. From memory; asks nobody."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import Context
+from pydantic import Field
+
+from providers.types import Capability
+from routing.types import Deployment
+from server.house import House
+from server.mcp.exact import Arguments, ExactTool, Outcome, Whole, tool
+
+from . import results
+
+NAME = "list_models"
+_OUTPUT = {
+    "type": "object",
+    "properties": {
+        "summary": {"type": "string"},
+        "models": {"type": "array", "items": {"type": "object"}},
+        "omitted": {"type": "integer"},
+    },
+    "required": ["summary", "models", "omitted"],
+}
+# Best first; within a status the cheapest output first.
+_ORDER = ("available", "degraded", "limited", "open", "no_key", "retired")
+
+
+class ListModels(Arguments):
+    """List the models that can be asked, with prices in USD per million tokens, abilities and state."""
+
+    provider: Annotated[str, Field(max_length=100)] = ""
+    require: list[Capability] = Field(default_factory=list[Capability], max_length=8)
+    max_price: Annotated[float, Field(ge=0, description="USD per million output tokens")] | None = None
+    query: Annotated[str, Field(description="Part of a name", max_length=200)] = ""
+    limit: Annotated[Whole, Field(ge=1, le=500, description="Default 20")] = 20
+
+
+def list_models(house: House) -> ExactTool:
+    """The tool."""
+
+    async def handle(arguments: ListModels, ctx: Context[Any, Any]) -> Outcome:
+        del ctx
+        app = await house.app()
+        return results.data(listing(app, arguments))
+
+    return tool(ListModels, handle, results.refused, name=NAME, title="List models", idempotent=True, output=_OUTPUT)
+
+
+def listing(app: Any, arguments: ListModels) -> dict[str, Any]:
+    """The models that match, described."""
+    known: Sequence[Deployment] = app.directory.deployments()
+    found = sorted((d for d in known if _matches(d, arguments)), key=_rank)
+    shown = found[: arguments.limit]
+    usable = sum(d.status in ("available", "degraded") for d in found)
+    summary = f"{len(found)} models match, {usable} can be asked now."
+    if not known:
+        summary = "No model is configured. Run `plenum keys set openai`, start Ollama, or serve with --demo."
+    elif len(found) > len(shown):
+        summary += f" The first {len(shown)} are shown; narrow with provider, query, require or max_price."
+    return {
+        "summary": summary,
+        "models": [described(app, deployment) for deployment in shown],
+        "omitted": len(found) - len(shown),
+    }
+
+
+def described(app: Any, deployment: Deployment) -> dict[str, Any]:
+    """One deployment as the contract's `models[]` has it."""
+    card, price = deployment.card, deployment.price
+    return {
+        "id": deployment.name,
+        "provider": deployment.provider,
+        "model": deployment.model,
+        "context_window": card.context_window,
+        "max_output": card.max_output,
+        "capabilities": sorted(card.capabilities),
+        "price": price and {"input": price.input, "output": price.output, "cached_input": price.cached_input},
+        "quality": card.quality.get("default"),
+        "status": status(app, deployment),
+        "health": health(app, deployment),
+        "simulated": deployment.simulated,
+    }
+
+
+def status(app: Any, deployment: Deployment) -> str:
+    """Its state now: as configured, unless the breaker holds it back."""
+    blocked = app.guard.blocked(deployment) if app.guard is not None and deployment.status == "available" else None
+    return "open" if blocked else deployment.status
+
+
+def health(app: Any, deployment: Deployment) -> dict[str, Any]:
+    """Latency and success as measured, None where nothing was."""
+    seen = app.health.of(deployment) if app.health is not None else None
+    names = ("latency_p50_s", "latency_p95_s", "success_rate")
+    return {name: getattr(seen, name, None) for name in names}
+
+
+def _matches(deployment: Deployment, wanted: ListModels) -> bool:
+    price = deployment.price.output if deployment.price else 0.0
+    return (
+        (not wanted.provider or deployment.provider == wanted.provider.removesuffix("/"))
+        and set(wanted.require) <= deployment.card.capabilities
+        and (wanted.max_price is None or price <= wanted.max_price)
+        and wanted.query.lower() in f"{deployment.name} {deployment.group}".lower()
+    )
+
+
+def _rank(deployment: Deployment) -> tuple[int, float, str]:
+    price = deployment.price.output if deployment.price else float("inf")
+    return _ORDER.index(deployment.status), price, deployment.name
