@@ -18,6 +18,7 @@ class Once(Generic[T]):
         self._lock = anyio.Lock(fast_acquire=True)
         self._value: T | None = None
         self._fault: Exception | None = None
+        self._closing = anyio.Event()
         self.tasks: anyio.abc.TaskGroup | None = None
 
     async def __call__(self) -> T:
@@ -41,25 +42,26 @@ class Once(Generic[T]):
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[anyio.abc.TaskGroup]:
         """The group in which the thing is kept, and in which work may outlive the request that asked for it."""
-        async with anyio.create_task_group() as outer:
-            async with anyio.create_task_group() as inner:
-                self.tasks = outer
-                try:
-                    yield inner
-                finally:
-                    inner.cancel_scope.cancel()  # work first: it settles while the thing is still open
-            outer.cancel_scope.cancel()
+        async with anyio.create_task_group() as keepers:
+            self.tasks, self._closing = keepers, anyio.Event()
+            try:
+                async with anyio.create_task_group() as work:
+                    try:
+                        yield work
+                    finally:
+                        work.cancel_scope.cancel()  # it settles while the thing is still open
+            finally:
+                self._closing.set()
 
     async def _keep(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """An exit stack must be left by the task that entered it: this one."""
+        """Enter and leave in one task, as exit stacks demand; shielded, because closing takes awaits."""
         self._fault, opened = None, False
         try:
-            async with self._opener() as value:
-                self._value, opened = value, True
-                task_status.started()
-                try:
-                    await anyio.sleep_forever()
-                finally:
+            with anyio.CancelScope(shield=True):
+                async with self._opener() as value:
+                    self._value, opened = value, True
+                    task_status.started()
+                    await self._closing.wait()
                     self._value = None
         except Exception as fault:
             if opened:
