@@ -5,6 +5,7 @@ The SDK's decorator JSON-parses strings, drops unknown names and answers with py
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from mcp.server.mcpserver import Context
@@ -61,32 +62,39 @@ class ExactTool(Tool):
             return self.answer_fault(fault)
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a tool is called and says of itself. `output` is a JSON Schema of its successes, or None."""
+
+    name: str
+    title: str
+    idempotent: bool = False
+    output: Mapping[str, Any] | None = None
+    meta: Mapping[str, Any] | None = None
+
+
 def tool(
-    model: type[Arguments],
-    handler: Handler,
-    answer_fault: Callable[[Exception], CallToolResult],
-    *,
-    name: str,
-    title: str,
-    idempotent: bool = False,
-    output: Mapping[str, Any] | None = None,
-    meta: dict[str, Any] | None = None,
+    label: Label, model: type[Arguments], handler: Handler, answer_fault: Callable[[Exception], CallToolResult]
 ) -> ExactTool:
-    """A tool of ours. Its description is the model's docstring; `output` is a JSON Schema of successes, or None."""
+    """A tool of ours. Its description is the docstring of its arguments."""
     hints = ToolAnnotations(
-        title=title, read_only_hint=True, destructive_hint=False, idempotent_hint=idempotent, open_world_hint=False
+        title=label.title,
+        read_only_hint=True,
+        destructive_hint=False,
+        idempotent_hint=label.idempotent,
+        open_world_hint=False,
     )
     return ExactTool(
         fn=handler,
-        name=name,
-        title=title,
+        name=label.name,
+        title=label.title,
         description=" ".join((model.__doc__ or "").split()),
         parameters=schema(model),
-        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=dict(output) if output else None),
+        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=dict(label.output) if label.output else None),
         is_async=True,
         context_kwarg=None,
         annotations=hints,
-        meta=meta,
+        meta=dict(label.meta) if label.meta else None,
         model=model,
         handler=handler,
         answer_fault=answer_fault,

@@ -15,12 +15,15 @@ from routing.types import Ask, CacheMode, Receipt, Result
 from server import callers, receipts
 from server.house import House
 from server.jobs import Job
-from server.mcp.exact import Arguments, ExactTool, Outcome, Whole, tool
+from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
 from server.progress import reported
 
 from . import dialogue, results
 
 NAME = "generate"
+LABEL = Label(
+    NAME, "Ask one model", meta={"anthropic/alwaysLoad": True, "anthropic/searchHint": "ask another language model"}
+)
 
 
 class Options(Arguments):
@@ -96,14 +99,7 @@ def generate(house: House) -> ExactTool:
     async def handle(arguments: Generate, ctx: Context[Any, Any]) -> Outcome:
         return await _handle(house, arguments, ctx)
 
-    return tool(
-        Generate,
-        handle,
-        results.refused,
-        name=NAME,
-        title="Ask one model",
-        meta={"anthropic/alwaysLoad": True, "anthropic/searchHint": "ask another LLM"},
-    )
+    return tool(LABEL, Generate, handle, results.refused)
 
 
 async def _handle(house: House, arguments: Generate, ctx: Context[Any, Any]) -> Outcome:

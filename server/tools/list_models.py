@@ -9,11 +9,10 @@ from pydantic import Field
 from providers.types import Capability
 from routing.types import Deployment
 from server.house import House
-from server.mcp.exact import Arguments, ExactTool, Outcome, Whole, tool
+from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
 
 from . import results
 
-NAME = "list_models"
 _OUTPUT = {
     "type": "object",
     "properties": {
@@ -23,6 +22,7 @@ _OUTPUT = {
     },
     "required": ["summary", "models", "omitted"],
 }
+LABEL = Label("list_models", "List models", idempotent=True, output=_OUTPUT)
 # Best first; within a status the cheapest output first.
 _ORDER = ("available", "degraded", "limited", "open", "no_key", "retired")
 
@@ -45,7 +45,7 @@ def list_models(house: House) -> ExactTool:
         app = await house.app()
         return results.data(listing(app, arguments))
 
-    return tool(ListModels, handle, results.refused, name=NAME, title="List models", idempotent=True, output=_OUTPUT)
+    return tool(LABEL, ListModels, handle, results.refused)
 
 
 def listing(app: Any, arguments: ListModels) -> dict[str, Any]:
