@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from providers.types import Answer, Capability, ModelCard, Price, Provider, Request, Usage
+from providers.types import Answer, Capability, Effort, ModelCard, Price, Provider, Request, Usage
 
 NANO = 1_000_000_000  # nano-dollars in a dollar
 
@@ -123,6 +123,7 @@ class Resolution:
     warnings: tuple[str, ...] = ()
     strategy: str | None = None  # set by a task label that names one
     kind: str | None = None  # task kind set by a task label
+    effort: Effort | None = None  # what makes a successor behave as the old id did (deepseek-chat did not think)
 
 
 @dataclass(frozen=True, slots=True)

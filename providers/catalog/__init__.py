@@ -3,16 +3,21 @@
 Everything is read from package data, late and once; nothing is downloaded.
 """
 
-from .cards import Override, card, group, models
+from .aliases import Alias, alias, aliases
+from .cards import Override, card, find, group, models
 from .prices import cost_nano, price, worst_nano
 from .rows import ProviderRow, canonical, row, rows
 
 __all__ = [
+    "Alias",
     "Override",
     "ProviderRow",
+    "alias",
+    "aliases",
     "canonical",
     "card",
     "cost_nano",
+    "find",
     "group",
     "models",
     "price",

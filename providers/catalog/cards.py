@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from ..types import Capability, Effort, Listed, ModelCard
+from .aliases import alias
 from .prices import entry_of
 from .rows import canonical, row, rows
 from .snapshot import snapshot, table
@@ -33,6 +34,7 @@ class Override:
     max_output: int | None = None
     capabilities: frozenset[Capability] | None = None
     quality: Mapping[str, float] | None = None
+    family: str | None = None
     base: str | None = None
 
 
@@ -77,6 +79,23 @@ def models(provider: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*snapshot()["cards"].get(name, ()), *priced]))
 
 
+def find(provider: str, name: str) -> str | None:
+    """The id under which a provider has this model: the very id, else one of the same group."""
+    here = canonical(provider)
+    return name if name in _ids(here) else _by_group(here).get(plain(name))
+
+
+@cache
+def _ids(provider: str) -> frozenset[str]:
+    return frozenset(models(provider))
+
+
+@cache
+def _by_group(provider: str) -> Mapping[str, str]:
+    ids = models(provider)
+    return {group(provider, model): model for model in sorted(ids, key=len, reverse=True)}
+
+
 @lru_cache(maxsize=8192)
 def group(provider: str, model: str) -> str:
     """The model's name across providers: no vendor prefix, no date, no routing suffix, `claude-x-5.5` as `-5-5`."""
@@ -106,8 +125,8 @@ def _bundled(provider: str, model: str) -> ModelCard:
     facts = _facts(provider, model, maker, bare)
     window = max(_window(provider, model), facts.get("in", 0)) or family.window
     caps = facts.get("caps", family.caps)
-    retires = facts.get("ends")
-    flags = rule.flags | _row_flags(provider)
+    old = alias(name) or alias(bare)
+    flags = _flags(provider, rule)
     return ModelCard(
         id=model,
         family=family.name,
@@ -117,7 +136,8 @@ def _bundled(provider: str, model: str) -> ModelCard:
         capabilities=_capabilities(caps, rule),
         efforts=rule.efforts,
         quality=_quality(rule.quality),
-        retires=retires,
+        retires=facts.get("ends") or (old.shutdown if old else None),
+        replaced_by=old.now if old else None,
         open_weights=family.open,
         flags=flags | {"responses_only"} if "p" in caps else flags,
         known=bool(facts) or _window(provider, model) > 0,
@@ -160,7 +180,7 @@ def _live(card: ModelCard, listed: Listed) -> ModelCard:
 
 def _configured(card: ModelCard, said: Override) -> ModelCard:
     changes: dict[str, Any] = {}
-    for name in ("context_window", "max_output", "capabilities"):
+    for name in ("context_window", "max_output", "capabilities", "family"):
         if (value := getattr(said, name)) is not None:
             changes[name] = value
     if said.context_window is not None:
@@ -182,9 +202,12 @@ def _capabilities(caps: str, rule: Rule) -> frozenset[Capability]:
     return frozenset(found)
 
 
-def _row_flags(provider: str) -> frozenset[str]:
+def _flags(provider: str, rule: Rule) -> frozenset[str]:
+    """The row's flags and the rule's; `-flag` in a rule takes one of the row's away."""
     known = row(provider)
-    return known.flags if known else frozenset()
+    without = {flag[1:] for flag in rule.flags if flag.startswith("-")}
+    flags = rule.flags | (known.flags if known else frozenset[str]())
+    return frozenset(flag for flag in flags if not flag.startswith("-") and flag not in without)
 
 
 def _quality(tier: str) -> Mapping[str, float]:

@@ -19,7 +19,13 @@ class Snapshot(TypedDict):
 @cache
 def snapshot() -> Snapshot:
     """Windows, capabilities, end dates and prices (about 3 ms)."""
-    return cast("Snapshot", json.loads(files("providers.catalog").joinpath("snapshot.json").read_bytes()))
+    return cast("Snapshot", document("snapshot.json"))
+
+
+@cache
+def document(name: str) -> Mapping[str, Any]:
+    """A JSON object of this package."""
+    return json.loads(files("providers.catalog").joinpath(name).read_bytes())
 
 
 @cache
