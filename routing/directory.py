@@ -56,17 +56,24 @@ class Names:
     """A `Directory` over one frozen configuration; a reload makes another.
 
     `adopt(provider, model)` makes a deployment of a model that was not configured, when it is named; None refuses.
+    `providers` exist even while they have no deployment; `today` is the day by which models retire.
     """
 
     def __init__(
-        self, deployments: Iterable[Deployment], naming: Naming, today: Callable[[], date], adopt: Adopt = nobody
+        self,
+        deployments: Iterable[Deployment],
+        naming: Naming,
+        adopt: Adopt = nobody,
+        *,
+        today: Callable[[], date],
+        providers: Iterable[str] = (),
     ) -> None:
         self._all = tuple(deployments)
         self._naming = naming
         self._today = today
         self._adopt = adopt
         self._exact = {deployment.name: deployment for deployment in self._all}
-        self._providers = tuple(dict.fromkeys(deployment.provider for deployment in self._all))
+        self._providers = tuple(dict.fromkeys([*providers, *(deployment.provider for deployment in self._all)]))
 
     def deployments(self) -> Sequence[Deployment]:
         """Every deployment, usable or not."""

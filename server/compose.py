@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from providers.catalog import cost_nano, price
 from providers.http import Http
@@ -109,7 +109,7 @@ def house(ground: Ground, loaded: Loaded) -> App:
         return rosters[provider].adopt(model) if provider in rosters else None
 
     naming = settings.naming(config, frozenset(strategies()), demo=ground.demo)
-    directory = Names([*deployments, *simulated()], naming, _adopt)
+    directory = Names([*deployments, *simulated()], naming, _adopt, today=today, providers=rosters)
     manager = ProviderManager(
         directory,
         settings=settings.routing(config),
@@ -145,6 +145,11 @@ def _rosters(ground: Ground, loaded: Loaded) -> Mapping[str, Roster]:
 
 def _tokens(messages: tuple[Message, ...]) -> int:
     return sum(len(message.text) for message in messages) // 3  # a third of the characters: above prose and code
+
+
+def today() -> date:
+    """The day by which models retire."""
+    return datetime.now(UTC).date()
 
 
 def simulated() -> Sequence[Deployment]:

@@ -52,7 +52,7 @@ def adopting(provider, model):
 
 
 def names(house=HOUSE, today=TODAY, adopt=adopting, **naming):
-    return Names(house, Naming(**naming), lambda: today, adopt)
+    return Names(house, Naming(**naming), adopt, today=lambda: today)
 
 
 def resolve(model="auto", *, task=None, **settings):
