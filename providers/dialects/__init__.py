@@ -48,6 +48,8 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "reasoning_parsed": "needs `reasoning_format: parsed` to keep thinking out of the text (Groq)",
         "echo_reasoning": "wants `reasoning_content` back on turns that called a tool (DeepSeek)",
         "reasoning_beside_output": "`completion_tokens` excludes reasoning (xAI chat; also seen by the sum)",
+        # openai_responses
+        "reasoning_summary": "may be asked for summaries of its reasoning (OpenAI: verified organisations only)",
         # anthropic
         "version_2023": "pinned to anthropic-version 2023-06-01; otherwise 2026-10-21",
         "thinking_between_tools": "thinking is turned off by `between_tools` (Claude Sonnet 5.5)",

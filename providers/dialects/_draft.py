@@ -1,9 +1,13 @@
 """An answer in the making: what every dialect's fold gathers into, and the one vocabulary of finish reasons."""
 
+from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
+from ..errors import Billed, Malformed, ProviderError
 from ..types import Answer, FinishReason, Reasoning, ToolCall, Usage
-from ._json import count, scrub
+from ._errors import classify, in_band
+from ._json import count, read_json, scrub
 
 # Raw words of all providers, lower case (guide providers §2). They do not contradict one another.
 FINISH: dict[str, FinishReason] = {
@@ -81,9 +85,23 @@ class Draft:
         self.unknown_finish: FinishReason = unknown_finish
 
     @property
-    def billed(self) -> bool:
-        """Whether anything came that a provider would charge for."""
-        return bool(self.text or self.thoughts or self.calls)
+    def billed(self) -> Billed:
+        """What the ledger must assume if the answer ends here."""
+        return "yes" if self.text or self.thoughts or self.calls else "unknown"
+
+    def read(self, data: bytes) -> Any:
+        """The object one stream event holds. Raises Malformed."""
+        return self.read_whole(read_json(data))
+
+    def read_whole(self, body: Any) -> Any:
+        """The body if it is an object. Raises Malformed."""
+        if body.__class__ is not dict:  # `type(…)` would narrow the type checker's Any
+            raise Malformed("The provider sent something that is not an object.", billed=self.billed)
+        return body
+
+    def failure(self, body: Mapping[str, Any]) -> ProviderError:
+        """The error a provider put inside an answer that began as a success."""
+        return classify(in_band(body, billed=self.billed))
 
     def think(self, key: Any, piece: str) -> None:
         """Add thinking text to the block of this key."""
@@ -92,14 +110,16 @@ class Draft:
             thought = self.thoughts[key] = Thought()
         thought.pieces.append(piece)
 
+    def sign(self, key: Any, signature: str | None, *, redacted: bool = False) -> None:
+        """Bind the block of this key to the signature the provider wants back."""
+        if signature:
+            thought = self.thoughts.setdefault(key, Thought())
+            thought.signature = signature
+            thought.redacted = thought.redacted or redacted
+
     def answer(self, usage: Usage | None) -> Answer:
         """What stands so far; `usage` is None until the provider reported one."""
-        calls = tuple(
-            ToolCall(
-                scrub(call.id) or f"call_{number}", scrub(call.name), scrub("".join(call.arguments)), call.signature
-            )
-            for number, call in enumerate(self.calls.values())
-        )
+        calls = tuple(self._finished_call(number, call) for number, call in enumerate(self.calls.values()))
         refusal = scrub("".join(self.refusal))
         finish = self._finish(has_calls=bool(calls), refused=bool(refusal))
         unknown = bool(self.finish_raw) and self.finish_raw.lower() not in FINISH
@@ -121,12 +141,17 @@ class Draft:
             warnings=(*self.warnings, *(["the provider gave a finish reason Plenum does not know"] if unknown else [])),
         )
 
+    def _finished_call(self, number: int, call: CallDraft) -> ToolCall:
+        arguments = scrub("".join(call.arguments))
+        made_up = f"call_{number}_{sha256(f'{self.request_id}{arguments}'.encode('utf-8', 'replace')).hexdigest()[:8]}"
+        return ToolCall(scrub(call.id) or made_up, scrub(call.name), arguments, call.signature)
+
     def _finish(self, *, has_calls: bool, refused: bool) -> FinishReason | None:
         if not self.finish_raw:
             return None
         finish = FINISH.get(self.finish_raw.lower(), self.unknown_finish)
-        if finish == "stop" and refused:
-            return "content_filter"  # an OpenAI refusal says `stop`
+        if refused and finish in ("stop", "error"):
+            return "content_filter"  # an OpenAI refusal says `stop`, a prompt Gemini blocks may say `OTHER`
         if finish == "stop" and has_calls:
             return "tool_calls"  # Gemini and Ollama say `stop`
         return finish

@@ -25,7 +25,7 @@ from ..errors import (
     RateLimited,
     Unavailable,
 )
-from ._json import mapping, read_json, string
+from ._json import items, mapping, read_json, string
 
 LONGEST_WAIT = 3600.0
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
@@ -77,7 +77,7 @@ def complaint(status: int, headers: Mapping[str, str], body: bytes) -> Complaint
         value = read_json(body)
     except Malformed:
         value = None
-    words, text = _words_and_text(mapping(value[0] if isinstance(value, list) and value else value))
+    words, text = _words_and_text(mapping(next(iter(items(value)), value)))
     request_id = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
     return Complaint(status, words, text, retry_after(headers), request_id)
 

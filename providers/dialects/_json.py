@@ -77,3 +77,11 @@ def scrub(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def dump(value: Any) -> str:
+    """Tool arguments that came as a value, as the JSON text they are elsewhere. Raises Malformed if nested too deep."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        raise Malformed("The provider sent values nested too deep to read.") from None

@@ -72,7 +72,7 @@ def _refused(request: Request, card: ModelCard, effort: Effort | None) -> set[Wi
 
 def _effort(wanted: Effort | None, card: ModelCard, warnings: list[str]) -> Effort | None:
     """The nearest effort the model takes, the lower of two; None where there is nothing to send."""
-    if wanted is None or "budget_thinking" in card.flags:
+    if wanted is None or ("budget_thinking" in card.flags and (wanted != "none" or not card.efforts)):
         return wanted
     if not card.efforts:
         if wanted != "none":

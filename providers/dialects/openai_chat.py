@@ -3,7 +3,6 @@
 Sources: openai SDK 3.52 `types/chat`, recorded exchanges of 16 providers, guide providers §2, §3, §6-8, §11.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,8 +23,8 @@ from ..types import (
 )
 from . import Call, _openai
 from ._draft import CallDraft, Draft, sign, signed
-from ._errors import classify, complaint, in_band
-from ._json import mapping, objects, read_json, scrub, string
+from ._errors import classify, complaint
+from ._json import dump, mapping, objects, scrub, string
 from ._write import Granted, data_url, grant, is_object, results, schema_words, short_id, tighten
 
 NAME = "openai_chat"
@@ -48,9 +47,7 @@ class Fold:
         if data == b"[DONE]" or data.strip() == b"[DONE]":
             self.done = True
             return _NOTHING
-        chunk = read_json(data)
-        if chunk.__class__ is not dict:  # `type(…)` would narrow the type checker's Any
-            raise Malformed("The provider sent a stream event that is not an object.", billed=self._billed)
+        chunk = self._draft.read(data)
         self._envelope(name, chunk)
         choices = chunk.get("choices")
         if choices.__class__ is not list:
@@ -61,9 +58,7 @@ class Fold:
         return _NOTHING
 
     def whole(self, body: Any) -> Sequence[Delta]:
-        if not isinstance(body, dict):
-            raise Malformed("The provider sent an answer that is not an object.")
-        completion = mapping(body)
+        completion = self._draft.read_whole(body)
         self._envelope("", completion)
         choice = next((c for c in objects(completion.get("choices")) if not c.get("index")), None)
         if choice is None:
@@ -83,16 +78,12 @@ class Fold:
     def answer(self) -> Answer:
         return self._draft.answer(_openai.chat_usage(self._usage, beside=self._beside))
 
-    @property
-    def _billed(self) -> Any:
-        return "yes" if self._draft.billed else "unknown"
-
     def _envelope(self, name: str, chunk: Any) -> None:
         usage = chunk.get("usage")
         if usage:
             self._usage = usage
         if chunk.get("error") or name == "error":
-            raise classify(in_band(chunk, billed=self._billed))
+            raise self._draft.failure(chunk)
         draft = self._draft
         if not draft.model:
             draft.model = string(chunk.get("model"))
@@ -164,7 +155,7 @@ class Fold:
         known.id = known.id or call_id
         known.name = known.name or string(function.get("name"))
         arguments = function.get("arguments")
-        piece = json.dumps(arguments) if isinstance(arguments, dict) else string(arguments)
+        piece = dump(arguments) if isinstance(arguments, dict) else string(arguments)
         if piece:
             known.arguments.append(piece)
         return piece
