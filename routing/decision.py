@@ -3,22 +3,34 @@
 Above: `manager.py` asks for a decision and walks it. Below: `filters.py`, `strategies/`, the balancer's turn-taking.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from . import strategies
+from .envelope import expected_output
 from .errors import InvalidRequest
+from .expectations import costs, times
 from .filters import Filters, Needs, Sizes, needs
 from .ports import Balancer, Directory, Measure
 from .settings import RoutingSettings
 from .signals import Traffic
-from .strategies._measures import costs, qualities, times
+from .strategies._measures import qualities
 from .tasks import Task, classify
 from .types import Ask, CascadePlan, Deployment, Exclusion, Ranking, Resolution, Signals
 
 EQUAL = 0.95  # contract §2: scores within 5 % of the best of a group are equals
+REACH = 5  # candidates looked at before they are asked: an ask makes three attempts
 TILT = 1.25  # what a simple ask adds to the weight of cost, a complex one to that of quality
+
+
+Scored = tuple[Deployment, float]
+Carbon = Callable[[Deployment, int, float], tuple[float, float] | None]  # by output tokens and seconds
+
+
+def no_carbon(deployment: Deployment, output_tokens: int, seconds: float) -> None:
+    """Grams are not known."""
+    del deployment, output_tokens, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,17 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class _View:
+    """What ordering looks at. `reach` 0: everybody is looked at, as an explanation wants."""
+
+    needs: Needs
+    sizes: Sizes
+    excluded: dict[str, Exclusion]
+    balancer: Balancer
+    reach: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chooser:
     """Decides. Holds no state of its own; the balancer it is given takes turns."""
 
@@ -50,6 +73,7 @@ class Chooser:
     traffic: Traffic
     measure: Measure
     balancer: Balancer
+    carbon: Carbon = no_carbon
 
     def decide(self, ask: Ask, left_s: float, spent_usd: float, balancer: Balancer | None = None) -> Decision:
         """Raises NoModel (unknown name) and InvalidRequest (unknown strategy). An empty order is a decision too."""
@@ -59,20 +83,19 @@ class Chooser:
         wanted = needs(ask, kind=task.kind, left_s=left_s, spent_usd=spent_usd, named=not found.auto)
         sizes = Sizes(ask.request, self.measure)
         excluded: dict[str, Exclusion] = {}
-        order: dict[str, Deployment] = {}
-        scores: dict[str, float] = {}
-        step_of: dict[str, int] = {}
+        order, scores, step_of = dict[str, Deployment](), dict[str, float](), dict[str, int]()
         reason, plan = "", None
+        view = _View(wanted, sizes, excluded, balancer or self.balancer, REACH if balancer is None else 0)
         for number, step in enumerate(found.steps):
-            admitted = self._admit((d for d in step if d.name not in step_of), wanted, sizes, excluded)
-            step_of.update(dict.fromkeys((d.name for d in step if d.name not in step_of), number))
-            if not admitted:
+            fresh = [d for d in step if d.name not in step_of]
+            step_of.update((d.name, number) for d in fresh)
+            if not (admitted := self.filters.admit(fresh, wanted, sizes, excluded)):
                 continue
             signals = self._signals(admitted, task, sizes)
             ranking = rank(admitted, ask.request, signals)
             excluded.update((e.deployment.name, e) for e in ranking.excluded)
             reason, plan = reason or ranking.reason, plan or ranking.plan
-            ordered, scored = self._order(ranking, ask, signals, balancer or self.balancer)
+            ordered, scored = self._order(ranking, view, signals)
             scores.update(scored)
             order.update((d.name, d) for d in ordered)
         held = tuple(e for e in excluded.values() if e.returns_s is not None)
@@ -100,57 +123,70 @@ class Chooser:
             hint = f"use one of {', '.join(strategies.names())}"
             raise InvalidRequest(f"there is no strategy {name!r}", hint=hint) from None
 
-    def _admit(
-        self, step: Iterable[Deployment], wanted: Needs, sizes: Sizes, excluded: dict[str, Exclusion]
-    ) -> list[Deployment]:
-        admitted: list[Deployment] = []
-        exclusion = self.filters.exclusion
-        for deployment in step:
-            found = exclusion(deployment, wanted, sizes)
-            if found is None:
-                admitted.append(deployment)
-            else:
-                excluded[deployment.name] = found
-        return admitted
-
     def _signals(self, admitted: Sequence[Deployment], task: Task, sizes: Sizes) -> Signals:
         weights = dict(self.settings.weights)
         tilted = {"simple": "cost", "complex": "quality"}.get(task.complexity)
         if tilted in weights:
             weights[tilted] *= TILT
-        tokens = sizes.estimate(admitted[0].card)
-        return self.traffic.signals(sizes=(tokens, 0), kind=task.kind, weights=weights)
+        traffic, card = self.traffic, admitted[0].card
+        output = expected_output(sizes.request, card)
+        return Signals(
+            latency_s=traffic.latency_s,
+            ttft_s=traffic.ttft_s,
+            tokens_per_s=traffic.tokens_per_s,
+            success=traffic.trusted(),
+            outstanding=traffic.outstanding,
+            input_tokens=sizes.estimate(card),
+            output_tokens=output,
+            kind=task.kind,
+            weights=weights,
+            cost_usd=costs(admitted, sizes),
+            time_s=times(admitted, sizes, traffic),
+            grams=lambda d: self.carbon(d, output, 0.0),
+        )
 
-    def _order(
-        self, ranking: Ranking, ask: Ask, signals: Signals, balancer: Balancer
-    ) -> tuple[list[Deployment], dict[str, float]]:
+    def _order(self, ranking: Ranking, view: _View, signals: Signals) -> tuple[list[Deployment], dict[str, float]]:
         """Tiers high to low; inside one by score x success rate, the dominated behind; the leading equals take turns."""
         success = signals.success
         ranked = [(d, score * success.get(d.name, 1.0)) for d, score in ranking.ranked]
-        ranked.sort(key=lambda pair: (-pair[0].priority, -pair[1]))
+        ranked.sort(key=_tier_then_score)
+        front, rest = self._front(ranked, view)
         ordered: list[Deployment] = []
-        for _, tier in groupby(ranked, key=lambda pair: pair[0].priority):
+        for _, tier in groupby(front, key=lambda pair: pair[0].priority):
             members = list(tier)
-            behind = dominated([d for d, _ in members], ask, signals)
-            front = [(d, score) for d, score in members if d.name not in behind]
-            leaders = [d for d, score in front if score >= front[0][1] * EQUAL]
-            turn = balancer.order(leaders) if len(leaders) > 1 and not ordered else leaders
-            ordered += [*turn, *(d for d, _ in front[len(leaders) :]), *(d for d, _ in members if d.name in behind)]
-        return ordered, {d.name: score for d, score in ranked}
+            behind = dominated([d for d, _ in members], signals)
+            ahead = [(d, score) for d, score in members if d.name not in behind]
+            leaders = [d for d, score in ahead if score >= ahead[0][1] * EQUAL]
+            turn = view.balancer.order(leaders) if len(leaders) > 1 and not ordered else leaders
+            ordered += [*turn, *(d for d, _ in ahead[len(leaders) :]), *(d for d, _ in members if d.name in behind)]
+        return ordered + rest, {d.name: score for d, score in ranked}
+
+    def _front(self, ranked: list[Scored], view: _View) -> tuple[list[Scored], list[Deployment]]:
+        """Those in reach, without who is held back now; and the rest, not looked at: their turn hardly ever comes."""
+        front: list[Scored] = []
+        for place, (deployment, score) in enumerate(ranked):
+            if view.reach and len(front) >= view.reach and score < front[0][1] * EQUAL:
+                return front, [d for d, _ in ranked[place:]]
+            held = self.filters.held(deployment, view.needs, view.sizes)
+            if held is None:
+                front.append((deployment, score))
+            else:
+                view.excluded[deployment.name] = held
+        return front, []
 
 
-def dominated(tier: Sequence[Deployment], ask: Ask, signals: Signals) -> set[str]:
+def _tier_then_score(pair: Scored) -> tuple[int, float]:
+    return -pair[0].priority, -pair[1]
+
+
+def dominated(tier: Sequence[Deployment], signals: Signals) -> set[str]:
     """Who is no better than another in quality, cost and time, and clearly (5 %) worse in one (guide §14)."""
     if len(tier) < 2:
         return set()
+    cost, time = signals.cost_usd, signals.time_s
     rows = sorted(
-        zip(
-            [-quality for quality in qualities(tier, signals)],
-            costs(tier, ask.request, signals),
-            times(tier, ask.request, signals),
-            [d.name for d in tier],
-            strict=True,
-        )
+        (-quality, cost[d.name], time[d.name], d.name)
+        for quality, d in zip(qualities(tier, signals), tier, strict=True)
     )
     frontier: list[tuple[float, float, float]] = []
     out: set[str] = set()

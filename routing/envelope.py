@@ -1,6 +1,6 @@
 """Arithmetic of one call before it is made: what it may write, what it will likely and at worst cost. Pure, USD."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from providers.types import ModelCard, Price, PriceTier, Request
 
@@ -18,10 +18,22 @@ def default_output(request: Request, card: ModelCard) -> int:
     return min(card.max_output, 32_768 if thinks(request, card) else 8_192)
 
 
+def expecting(request: Request) -> Callable[[ModelCard], int]:
+    """Output tokens to expect of each model, for ranking: typical, four times that with reasoning, never above the limit."""
+    most = request.max_tokens or TYPICAL_OUTPUT * 4
+    plain = min(TYPICAL_OUTPUT, most)
+    thinking = plain if request.reasoning == "none" else min(TYPICAL_OUTPUT * 4, most)
+
+    def expected(card: ModelCard) -> int:
+        output = thinking if "reasoning" in card.capabilities else plain
+        return min(card.max_output, output)
+
+    return expected
+
+
 def expected_output(request: Request, card: ModelCard) -> int:
-    """Output tokens to expect for ranking: typical, four times that with reasoning, never above what may be sent."""
-    typical = TYPICAL_OUTPUT * 4 if thinks(request, card) else TYPICAL_OUTPUT
-    return min(typical, request.max_tokens or card.max_output)
+    """The same for one model."""
+    return expecting(request)(card)
 
 
 def tariff(price: Price, input_tokens: int) -> Price | PriceTier:

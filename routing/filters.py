@@ -5,8 +5,9 @@ paid, what is held back now. The first reason found is the one told.
 """
 
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from providers.types import Capability, Image, ModelCard, Request
 
@@ -15,6 +16,7 @@ from .ports import Gate, Guard, Measure, Purse
 from .settings import RoutingSettings
 from .types import Ask, Deployment, Exclusion
 
+SHAPES = 64  # kinds of asks whose fixed exclusions are remembered
 MARGIN = 1.05  # of the estimated input: tokenizers differ, a refused prompt costs a round trip
 
 
@@ -53,7 +55,8 @@ class Sizes:
 
     def estimate(self, card: ModelCard) -> int:
         """The likely number."""
-        return _remember(self._estimates, card, self.measure.estimate, self.request)
+        known = self._estimates.get(card.family)
+        return known if known is not None else _remember(self._estimates, card, self.measure.estimate, self.request)
 
     def bound(self, card: ModelCard) -> int:
         """A number never below the true one."""
@@ -62,21 +65,58 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The hard filters over the house's state."""
+    """The hard filters over the house's state. What cannot change between asks alike is remembered."""
 
     settings: RoutingSettings
     purse: Purse
     gate: Gate
     guard: Guard
+    _known: dict[Hashable, dict[str, tuple[Deployment, Exclusion | None]]] = field(default_factory=dict[Any, Any])
 
-    def exclusion(self, deployment: Deployment, needs: Needs, sizes: Sizes) -> Exclusion | None:
-        """Why this deployment may not serve now, None if it may."""
-        why = _standing(deployment) or self._policy(deployment, needs) or _ability(deployment, needs)
-        if why is None:
-            why = self._price(deployment, needs) or _window(deployment, needs, sizes)
-        if why is not None:
-            return Exclusion(deployment, why[1], code=why[0])
-        return self._money(deployment, needs, sizes) or self._held(deployment, needs, sizes)
+    def admit(
+        self, deployments: Iterable[Deployment], needs: Needs, sizes: Sizes, excluded: dict[str, Exclusion]
+    ) -> list[Deployment]:
+        """Those that may serve as far as they themselves go; the others are added to `excluded`. See also `held`."""
+        admitted: list[Deployment] = []
+        fixed = self._remembered(needs)
+        unlimited = needs.left_usd is None
+        room, estimate = self.purse.room_usd, sizes.estimate
+        least_output = needs.ask.request.max_tokens or LEAST_OUTPUT
+        for d in deployments:
+            known = fixed.get(d.name)
+            if known is None or known[0] is not d:
+                known = fixed[d.name] = (d, self._fixed(d, needs))
+            why = known[1]
+            if why is None and estimate(d.card) * MARGIN + least_output > d.card.context_window:
+                why = _window(d, needs, sizes)
+            if why is None and not (unlimited and room(needs.ask, d) is None):
+                why = self._money(d, needs, sizes)
+            if why is None:
+                admitted.append(d)
+            else:
+                excluded[d.name] = why
+        return admitted
+
+    def held(self, d: Deployment, needs: Needs, sizes: Sizes) -> Exclusion | None:
+        """Whether a breaker, a cooldown or a rate limit holds it back now, and for how long."""
+        if (held := self.guard.blocked(d)) is not None:
+            return Exclusion(d, held[0], held[1], code="provider_failed")
+        wait = self.gate.wait_s(d, sizes.estimate(d.card))
+        if wait > needs.left_s:
+            return Exclusion(d, f"its rate limit has no room for {wait:.0f} s", wait, code="rate_limited")
+        return None
+
+    def _remembered(self, needs: Needs) -> dict[str, tuple[Deployment, Exclusion | None]]:
+        ask = needs.ask
+        key = (needs.abilities, needs.kind, needs.named, ask.local_only, ask.allowed_models, ask.exclude_families)
+        key = (*key, ask.min_quality)
+        if key not in self._known and len(self._known) >= SHAPES:
+            self._known.clear()
+        return self._known.setdefault(key, {})
+
+    def _fixed(self, d: Deployment, needs: Needs) -> Exclusion | None:
+        why = _standing(d) or self._policy(d, needs) or _ability(d, needs) or self._price(d, needs)
+        return None if why is None else Exclusion(d, why[1], code=why[0])
 
     def _policy(self, d: Deployment, needs: Needs) -> tuple[str, str] | None:
         ask, regions = needs.ask, self.settings.allowed_regions
@@ -107,14 +147,6 @@ class Filters:
             return None
         need = cost_usd(d.price, bound, output)
         return Exclusion(d, f"it could cost ${need:.6f}, ${max(room, 0):.6f} is left", code="budget_exceeded")
-
-    def _held(self, d: Deployment, needs: Needs, sizes: Sizes) -> Exclusion | None:
-        if (held := self.guard.blocked(d)) is not None:
-            return Exclusion(d, held[0], held[1], code="provider_failed")
-        wait = self.gate.wait_s(d, sizes.estimate(d.card))
-        if wait > needs.left_s:
-            return Exclusion(d, f"its rate limit has no room for {wait:.0f} s", wait, code="rate_limited")
-        return None
 
 
 def output_cap(deployment: Deployment, needs: Needs, sizes: Sizes, room_usd: float | None) -> int:
@@ -149,12 +181,13 @@ def _ability(d: Deployment, needs: Needs) -> tuple[str, str] | None:
     return None
 
 
-def _window(d: Deployment, needs: Needs, sizes: Sizes) -> tuple[str, str] | None:
+def _window(d: Deployment, needs: Needs, sizes: Sizes) -> Exclusion | None:
     output = min(needs.ask.request.max_tokens or LEAST_OUTPUT, d.card.max_output)
     need = int(sizes.estimate(d.card) * MARGIN) + output
     if need <= d.card.context_window:
         return None
-    return "context_too_long", f"about {need:,} tokens do not fit its window of {d.card.context_window:,}"
+    why = f"about {need:,} tokens do not fit its window of {d.card.context_window:,}"
+    return Exclusion(d, why, code="context_too_long")
 
 
 def _matches(d: Deployment, pattern: str) -> bool:

@@ -19,7 +19,7 @@ from providers.types import Delta
 
 from . import ports
 from .attempt import Caller, Live
-from .decision import Chooser
+from .decision import Carbon, Chooser, no_carbon
 from .errors import BudgetExceeded, DeadlinePassed, Refusal
 from .events import Answered, Decided, Failed, Observer, Tell, silent, unobserved
 from .filters import Filters
@@ -28,7 +28,7 @@ from .itinerary import Hop, Itinerary, RetryTokens, Stop
 from .settings import RoutingSettings
 from .signals import Traffic
 from .streamed import ReceiptedStream, Remembered
-from .trip import Carbon, Trip, no_carbon
+from .trip import Trip
 from .types import Ask, Receipt, Result
 from .verdict import refusal
 
@@ -69,7 +69,7 @@ class ProviderManager:
         purse, gate, guard = purse or ports.NoPurse(), gate or ports.NoGate(), guard or ports.NoGuard()
         filters = Filters(self.settings, purse, gate, guard)
         measure, balancer = measure or ports.ByteCount(), balancer or ports.InOrder()
-        self._chooser = Chooser(directory, self.settings, filters, self.traffic, measure, balancer)
+        self._chooser = Chooser(directory, self.settings, filters, self.traffic, measure, balancer, carbon)
         self._caller = Caller(purse, gate, guard, self.traffic, observer, clock)
         self._recall = recall or ports.NoRecall()
         self._carbon, self._observer = carbon, observer

@@ -8,8 +8,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from .types import Signals
-
 BLEND = 0.2  # weight of the newest sample: about the last ten calls count
 BLAME = 0.1  # the same for success: one failure alone puts a deployment behind its equals for about 40 s
 FORGIVE_S = 60.0  # a bad success rate fades at this time constant, else nobody would ever come back
@@ -71,20 +69,10 @@ class Traffic:
         ordered = sorted(window)
         return Spread(len(ordered), *(ordered[min(len(ordered) - 1, int(len(ordered) * q))] for q in (0.5, 0.95, 0.99)))
 
-    def signals(self, *, sizes: tuple[int, int], kind: str, weights: Mapping[str, float]) -> Signals:
-        """A view for strategies, not a copy. `sizes` are input and expected output tokens."""
+    def trusted(self) -> Mapping[str, float]:
+        """Success rates as of now, old failures forgiven; who is not in it never failed."""
         self._forgive()
-        return Signals(
-            latency_s=self.latency_s,
-            ttft_s=self.ttft_s,
-            tokens_per_s=self.tokens_per_s,
-            success=self.success,
-            outstanding=self.outstanding,
-            input_tokens=sizes[0],
-            output_tokens=sizes[1],
-            kind=kind,
-            weights=weights,
-        )
+        return self.success
 
     def _score(self, name: str, result: float) -> None:
         self._forgive()

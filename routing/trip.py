@@ -1,6 +1,5 @@
 """One ask on its way: what was tried, what it cost, what must be told. The only mutable record of a request."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -8,7 +7,7 @@ from providers.errors import ProviderError
 from providers.types import Answer, Request
 
 from .contract import Terms, repair, terms, was_cut
-from .decision import Decision
+from .decision import Carbon, Decision
 from .envelope import cost_usd, expected_output
 from .errors import BudgetExceeded, Refusal
 from .events import Tell
@@ -17,7 +16,6 @@ from .itinerary import Hop
 from .ports import Bill, QuotaWait
 from .types import Ask, Attempt, CostBasis, Deployment, Exclusion, Receipt, Result
 
-Carbon = Callable[[Deployment, int, float], tuple[float, float] | None]
 _DOUBT: tuple[CostBasis, ...] = (
     "unpriced",
     "estimated",
@@ -35,11 +33,6 @@ class Landed(Protocol):
 
     @property
     def partial(self) -> Answer | None: ...
-
-
-def no_carbon(deployment: Deployment, output_tokens: int, seconds: float) -> None:
-    """Grams are not known."""
-    del deployment, output_tokens, seconds
 
 
 @dataclass(slots=True)

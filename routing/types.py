@@ -3,7 +3,7 @@
 Money is integer nano-dollars (1 USD = 1e9) wherever it is counted, USD floats only where it is shown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -39,16 +39,15 @@ class Deployment:
     simulated: bool = False
     status: Status = "available"
     zone: str = "WOR"  # ISO alpha-3 of the electricity mix
+    name: str = field(init=False, repr=False, compare=False)  # `provider/model`, the exact name
+    unit: str = field(
+        init=False, repr=False, compare=False
+    )  # this one model at its endpoint, for what is kept per both
 
-    @property
-    def name(self) -> str:
-        """`provider/model`, the exact name."""
-        return f"{self.provider}/{self.model}"
-
-    @property
-    def unit(self) -> str:
-        """The name of this one model at its endpoint, for what is kept per endpoint and model."""
-        return f"{self.endpoint}#{self.model}"
+    def __post_init__(self) -> None:
+        """Both names are asked for a dozen times a decision: made once."""
+        object.__setattr__(self, "name", f"{self.provider}/{self.model}")
+        object.__setattr__(self, "unit", f"{self.endpoint}#{self.model}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +125,18 @@ class Resolution:
     effort: Effort | None = None  # what makes a successor behave as the old id did (deepseek-chat did not think)
 
 
+def unknown_grams(deployment: Deployment) -> None:
+    """Nobody knows."""
+    del deployment
+
+
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What is known of deployments from traffic, keyed by `Deployment.name`: seconds, shares 0..1, counts."""
+    """What is known of deployments from traffic, keyed by `Deployment.name`: seconds, shares 0..1, counts.
+
+    `cost_usd` and `time_s` are what this very ask should cost and take at each candidate, unknowns filled in; `grams`
+    says how much CO2e it should cause, low and high, None where nobody knows.
+    """
 
     latency_s: Mapping[str, float] = field(default_factory=dict[str, float])
     ttft_s: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -139,6 +147,9 @@ class Signals:
     output_tokens: int = 0
     kind: str = "default"  # task kind of this ask: the key into ModelCard.quality
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    cost_usd: Mapping[str, float] = field(default_factory=dict[str, float])
+    time_s: Mapping[str, float] = field(default_factory=dict[str, float])
+    grams: Callable[[Deployment], tuple[float, float] | None] = unknown_grams
 
 
 @dataclass(frozen=True, slots=True)

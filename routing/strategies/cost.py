@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from providers.types import Request
 
 from ..types import Deployment, Ranking, Signals
-from ._measures import costs, inverse, ranking
+from ._measures import inverse, of, ranking
 
 
 def rank(deployments: Sequence[Deployment], request: Request, signals: Signals) -> Ranking:
     """Score = least cost / cost."""
-    return ranking(deployments, inverse(costs(deployments, request, signals)), "least expected cost")
+    del request
+    return ranking(deployments, inverse(of(deployments, signals.cost_usd)), "least expected cost")

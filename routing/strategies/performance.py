@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from providers.types import Request
 
 from ..types import Deployment, Ranking, Signals
-from ._measures import inverse, ranking, times
+from ._measures import inverse, of, ranking
 
 
 def rank(deployments: Sequence[Deployment], request: Request, signals: Signals) -> Ranking:
     """Score = least time / time."""
-    return ranking(deployments, inverse(times(deployments, request, signals)), "least expected time")
+    del request
+    return ranking(deployments, inverse(of(deployments, signals.time_s)), "least expected time")

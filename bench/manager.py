@@ -1,0 +1,114 @@
+"""What the manager itself costs a call: everything but the network, CPU only. Beside opening the provider alone.
+
+`python -m bench.manager [--json]`. Targets on the reference machine: 500 µs with nothing durable. The provider answers at
+once from memory; guards and balancer are those of the product.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+
+from bench.decision import unit
+from providers.types import Answer, Delta, Message, ModelCard, Price, Request, Stream, Text, Usage
+from routing.balancer import RoundRobin
+from routing.guard import Guards
+from routing.manager import ProviderManager
+from routing.types import Ask, Deployment, Resolution
+
+ROUNDS, CALLS = 20, 100
+ASK = Ask(Request((Message("user", (Text("What is 2+3?"),)),)))
+ANSWER = Answer(text="The answer is 5.", finish_reason="stop", usage=Usage(12, 6), usage_seen=True)
+
+
+class Instant:
+    """Answers from memory in two deltas."""
+
+    @asynccontextmanager
+    async def open(self, request: Request, model: str) -> AsyncGenerator[Stream]:
+        yield Told()
+
+
+class Told:
+    answer = ANSWER
+    headers: dict[str, str] = {}
+
+    async def __aiter__(self) -> AsyncIterator[Delta]:
+        yield Delta("text", "The answer ")
+        yield Delta("text", "is 5.")
+
+
+class Three:
+    """Three equals."""
+
+    def __init__(self) -> None:
+        self.all = tuple(
+            Deployment(f"p{n}", "m", f"p{n}", ModelCard("m", family="f"), Price(1.0, 2.0), Instant()) for n in range(3)
+        )
+
+    def deployments(self) -> tuple[Deployment, ...]:
+        return self.all
+
+    def resolve(self, ask: Ask) -> Resolution:
+        return Resolution(ask.model, (self.all,), auto=True)
+
+
+async def microseconds(work: Callable[[], Awaitable[object]]) -> float:
+    begun = time.process_time()
+    for _ in range(CALLS):
+        await work()
+    return (time.process_time() - begun) / CALLS * 1e6
+
+
+async def alone() -> None:
+    """The floor: the provider without a manager."""
+    async with Instant().open(ASK.request, "m") as stream:
+        async for _ in stream:
+            pass
+
+
+async def sorted_floats() -> None:
+    unit()
+
+
+async def measure(rounds: int = ROUNDS) -> dict[str, float]:
+    """Interleaved rounds, medians of CPU per call."""
+    balancer = RoundRobin()
+    manager = ProviderManager(Three(), guard=Guards(watchers=[balancer]), balancer=balancer)
+
+    async def generate() -> None:
+        await manager.generate(ASK)
+
+    async def stream() -> None:
+        async with manager.stream(ASK) as live:
+            async for _ in live:
+                pass
+
+    works = {"unit_us": sorted_floats, "floor_us": alone, "generate_us": generate, "stream_us": stream}
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            found[name].append(await microseconds(work))
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    return {**medians, "ratio": medians["generate_us"] / medians["unit_us"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    result = anyio.run(measure)
+    if parser.parse_args().json:
+        print(json.dumps(result))
+        return
+    print(
+        f"generate {result['generate_us']:.0f} µs, stream {result['stream_us']:.0f} µs, "
+        f"provider alone {result['floor_us']:.0f} µs, sorting 1,000 floats {result['unit_us']:.0f} µs"
+    )
+
+
+if __name__ == "__main__":
+    main()
