@@ -8,6 +8,7 @@ import argparse
 import json
 import statistics
 import time
+import types
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -35,7 +36,7 @@ class Instant:
 
 class Told:
     answer = ANSWER
-    headers: dict[str, str] = {}
+    headers = types.MappingProxyType({})
 
     async def __aiter__(self) -> AsyncIterator[Delta]:
         yield Delta("text", "The answer ")
