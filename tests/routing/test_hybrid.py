@@ -1,12 +1,19 @@
 """Several providers as one."""
 
 import pytest
-from doubles import ask, sim
+from doubles import Listed, ask, sim
 
-from routing.directory import Names, Naming
 from routing.errors import NoModel
 from routing.hybrid import Hybrids
 from routing.manager import ProviderManager
+from routing.types import Resolution
+
+
+class Exact(Listed):
+    """Knows exact names only."""
+
+    def resolve(self, ask):
+        return Resolution(ask.model, (tuple(d for d in self.deployments() if d.name == ask.model),), exact=True)
 
 
 def directory(**members):
@@ -16,7 +23,7 @@ def directory(**members):
         sim("alpha", model="big", simulated=False),
         sim("stranger", model="small", simulated=False),
     ]
-    return Hybrids(Names(deployments, Naming()), members)
+    return Hybrids(Exact(deployments), members)
 
 
 def names(resolution):
