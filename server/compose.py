@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from providers.catalog import cost_nano, price
 from providers.http import Http
 from providers.simulator import MODELS as SIM_MODELS
-from providers.simulator import SimProvider
+from providers.simulator import Conduct, Scenario, SimProvider, parse_fault
 from providers.simulator import card as sim_card
 from providers.types import Message, Price
 from routing.balancer import RoundRobin
@@ -109,7 +109,7 @@ def house(ground: Ground, loaded: Loaded) -> App:
         return rosters[provider].adopt(model) if provider in rosters else None
 
     naming = settings.naming(config, frozenset(strategies()), demo=ground.demo)
-    directory = Names([*deployments, *simulated()], naming, _adopt, today=today, providers=rosters)
+    directory = Names([*deployments, *simulated(demo=ground.demo)], naming, _adopt, today=today, providers=rosters)
     manager = ProviderManager(
         directory,
         settings=settings.routing(config),
@@ -152,9 +152,22 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def simulated() -> Sequence[Deployment]:
+def simulated(*, demo: bool) -> Sequence[Deployment]:
     """The simulator's deployments: there for whoever names them, chosen unnamed only in a demo."""
     opener, tariff = SimProvider(), Price(1.0, 2.0, source="simulated")
-    return [
+    plain = [
         Deployment("sim", name, "sim|-|process", sim_card(name), tariff, opener, simulated=True) for name in SIM_MODELS
+    ]
+    return [*plain, *_relay(tariff)] if demo else plain
+
+
+def _relay(tariff: Price) -> Sequence[Deployment]:
+    """One model at two simulated providers, of which the first dies in mid-answer: a failover to be seen."""
+    broken = SimProvider(Scenario(models={"smart": Conduct(script=(parse_fault("cut_stream"),), repeat=True)}))
+    card = sim_card("smart")
+    return [
+        Deployment("sim-east", "smart", "sim-east|-|process", card, tariff, broken, 1, group="relay", simulated=True),
+        Deployment(
+            "sim-west", "smart", "sim-west|-|process", card, tariff, SimProvider(), group="relay", simulated=True
+        ),
     ]

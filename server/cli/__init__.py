@@ -44,7 +44,7 @@ class Common:
 
     def show(self, document: Any, text: str) -> None:
         """One JSON document on stdout with `--json`, else the text."""
-        print(json.dumps(document, ensure_ascii=False, allow_nan=False) if self.as_json else text)
+        print(json.dumps(document, ensure_ascii=False, allow_nan=False) if self.as_json else text, flush=True)
 
 
 class Exit(Exception):

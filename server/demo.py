@@ -1,0 +1,121 @@
+"""`plenum demo`: the main job, shown. A real MCP client talks over stdio to a real server on simulated providers.
+
+One scene per capability that has landed: what the server does not offer is not shown. Scenes check what they tell, so
+that a demo that ends well has worked.
+"""
+
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mcp import Client, StdioServerParameters
+
+Say = Callable[[str], None]
+WIDTH = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One thing shown: needs these tools, runs, and answers what went wrong (nothing, as a rule)."""
+
+    title: str
+    needs: frozenset[str]
+    play: Callable[[Client, Say], Awaitable[str]]
+
+
+async def demonstrate(say: Say) -> Sequence[str]:
+    """Play every scene that can be; answers the faults."""
+    faults: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="plenum-demo-") as home:
+        async with Client(_server(home)) as client:
+            tools = [tool.name for tool in (await client.list_tools()).tools]
+            say(f"A real MCP client, a real server over stdio, simulated providers. Tools: {', '.join(tools)}.")
+            for number, scene in enumerate((s for s in SCENES if s.needs <= set(tools)), 1):
+                say(f"\n{number}. {scene.title}")
+                if fault := await scene.play(client, say):
+                    faults.append(f"{scene.title}: {fault}")
+    return faults
+
+
+def _server(home: str) -> StdioServerParameters:
+    environment = {"PLENUM_HOME": home, "PYTHONPATH": ":".join(path for path in sys.path if path)}
+    return StdioServerParameters(command=sys.executable, args=["-m", "server", "serve", "--demo"], env=environment)
+
+
+async def _call(client: Client, tool: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The text, the structure and the receipt of one call."""
+    result = await client.call_tool(tool, dict(arguments))
+    text = "\n".join(getattr(block, "text", "") for block in result.content)
+    receipt = (result.meta or {}).get("plenum/receipt", {})
+    return text, dict(result.structured_content or {}), receipt
+
+
+async def _routed(client: Client, say: Say) -> str:
+    text, _, receipt = await _call(client, "generate", {"prompt": "What is 17 + 25?", "strategy": "cost"})
+    say(f"   generate(prompt='What is 17 + 25?', strategy='cost')\n   → {_short(text)}")
+    say(f"   why: {_short(receipt.get('reasoning', ''))}")
+    return "" if "42" in text and receipt.get("simulated") else "no labelled answer came"
+
+
+async def _failover(client: Client, say: Say) -> str:
+    text, _, receipt = await _call(client, "generate", {"prompt": "Name the capital of France.", "model": "relay"})
+    attempts = receipt.get("attempts", [])
+    say("   the first provider dies after ten tokens of its answer; nobody sees that:")
+    for attempt in attempts:
+        say(f"   · {attempt['provider']}/{attempt['model']}: {attempt['outcome']}")
+    say(f"   → {_short(text)}")
+    good = [a["outcome"] for a in attempts][-1:] == ["ok"] and len(attempts) == 2
+    return "" if good else "the broken stream was not replaced"
+
+
+async def _explained(client: Client, say: Say) -> str:
+    _, found, _ = await _call(client, "generate", {"prompt": "Prove that 2 is prime.", "explain": True})
+    names = [candidate.get("model", candidate) for candidate in found.get("candidates", [])]
+    say(f"   generate(…, explain=true) calls nobody and says who would be asked: {names[:4]}")
+    return "" if names else "no candidates were named"
+
+
+async def _listed(client: Client, say: Say) -> str:
+    _, found, _ = await _call(client, "list_models", {"limit": 3})
+    for model in found.get("models", []):
+        say(f"   · {model['id']}: {model['status']}, window {model['context_window']}")
+    return "" if found.get("models") else "no model was listed"
+
+
+async def _fused(client: Client, say: Say) -> str:
+    question = "Which number is prime?\nA) 21\nB) 27\nC) 29\nD) 33\nAnswer with the letter."
+    arguments = {"prompt": question, "answer": "choice", "effort": "thorough", "models": list(PANEL)}
+    _, found, _ = await _call(client, "fuse", arguments)
+    confidence = found.get("confidence", {})
+    say(
+        f"   fuse({', '.join(PANEL)}) → {found.get('answer')} ({found.get('status')}), confidence {confidence.get('value')}"
+    )
+    for voice in found.get("dissent", []):
+        say(f"   · dissent: {', '.join(voice['models'])} said {voice['answer']}")
+    return "" if found.get("answer") and found.get("dissent") else "no fused answer with dissent came"
+
+
+async def _paid(client: Client, say: Say) -> str:
+    _, found, _ = await _call(client, "costs", {"period": "today"})
+    say(f"   {_short(found.get('summary', ''))}")
+    for budget in found.get("budgets", []):
+        say(f"   · {budget['scope']} {budget['period']}: ${budget['spent_usd']:.6f} of ${budget['limit_usd']:.2f}")
+    return "" if found.get("calls", 0) > 0 else "nothing was booked"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+
+
+PANEL = ("sim/fast", "sim/smart", "sim/dissenter")
+SCENES = (
+    Scene("A routed answer, with the reason for the choice", frozenset({"generate"}), _routed),
+    Scene("A provider dies in mid-answer and is replaced", frozenset({"generate"}), _failover),
+    Scene("A decision explained before anything is spent", frozenset({"generate"}), _explained),
+    Scene("What can be asked", frozenset({"list_models"}), _listed),
+    Scene("Several models, one answer, the dissent shown", frozenset({"fuse"}), _fused),
+    Scene("What it cost (simulated prices), and what is left", frozenset({"costs"}), _paid),
+)
