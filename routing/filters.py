@@ -160,6 +160,8 @@ def output_cap(deployment: Deployment, needs: Needs, sizes: Sizes, room_usd: flo
 
 
 def _standing(d: Deployment) -> tuple[str, str] | None:
+    if d.card.capabilities == {"embeddings"}:
+        return "no_model", "it makes embeddings, not answers"
     if d.status == "no_key":
         return "authentication", "no key is set for its provider"
     if d.status == "retired":

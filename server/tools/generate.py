@@ -210,13 +210,14 @@ def running(job: Job, arguments: Generate) -> Outcome:
 def answered(result: Result, arguments: Generate) -> Outcome:
     """An answer as text with a footer, or as a structure."""
     if arguments.format == "json" or arguments.output:
-        return results.data(_structure(result, arguments), result.receipt)
+        return results.data(structure(result, arguments), result.receipt)
     calls = [json.dumps(call) for call in _calls(result.answer)]
     text = "\n".join([result.answer.text, *calls]) if calls else result.answer.text
     return results.prose(f"{text}\n\n{footer(result.receipt)}", result.receipt)
 
 
-def _structure(result: Result, arguments: Generate) -> dict[str, Any]:
+def structure(result: Result, arguments: Generate) -> dict[str, Any]:
+    """The answer as the contract's structured form has it."""
     receipt = result.receipt
     calls = _calls(result.answer)
     return {
