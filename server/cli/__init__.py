@@ -89,7 +89,7 @@ def _invoke(common: Common, rest: list[str]) -> int:
             import_module(f"{__name__}.{module.name}").register(app, common)
     command = typer.main.get_command(app)
     try:
-        command.main(args=rest, prog_name="plenum")
+        command.main(args=rest, prog_name="plenum", obj=common)
     except SystemExit as leave:  # typer has printed its own usage errors: status 2
         return leave.code if isinstance(leave.code, int) else 1
     return 0

@@ -24,59 +24,54 @@ T = TypeVar("T")
 
 def register(app: typer.Typer, common: Common) -> None:
     """Add the commands."""
+    del common
+    app.command("ask", help="Ask one model; Plenum chooses it unless told. `-` reads the prompt from stdin.")(ask)
+    app.command("models", help="Who can be asked, at what price, in what state.")(models)
 
-    @app.command("ask", help="Ask one model; Plenum chooses it unless told. `-` reads the prompt from stdin.")
-    def _ask(  # pyright: ignore[reportUnusedFunction]
-        prompt: str,
-        model: Annotated[str, typer.Option(help="provider/model, provider/, a bare name, a group, auto.")] = "auto",
-        strategy: str = "",
-        task: str = "",
-        system: str = "",
-        max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
-        temperature: Annotated[float | None, typer.Option(min=0, max=2)] = None,
-        schema: Annotated[Path | None, typer.Option(help="A JSON Schema the answer must meet.")] = None,
-        image: Annotated[list[str] | None, typer.Option(help="https or data: URL; repeatable.")] = None,
-        context: Annotated[list[str] | None, typer.Option(help="Upstream names, auto or none.")] = None,
-        conversation: str = "",
-        max_cost_usd: Annotated[float | None, typer.Option(min=0)] = None,
-        max_latency_s: Annotated[float | None, typer.Option(min=0.1)] = None,
-        cache: Annotated[str, typer.Option(help="use, refresh or off.")] = "",
-        explain: Annotated[bool, typer.Option("--explain", help="Decide and price; ask nobody.")] = False,
-        demo: Annotated[bool, typer.Option("--demo", help="Simulated providers only.")] = False,
-    ) -> None:
-        said: dict[str, Any] = {
-            "prompt": sys.stdin.read() if prompt == "-" else prompt,
-            "model": model,
-            "strategy": strategy,
-            "task": task,
-            "system": system,
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-            "schema": read_schema(schema) if schema else {},
-            "images": image or [],
-            "context": context or ["auto"],
-            "conversation": conversation,
-            "max_cost_usd": max_cost_usd,
-            "max_latency_s": max_latency_s,
-            "options": {"cache": cache or None},
-            "explain": explain,
-        }
-        run_ask(said, common, demo=demo)
 
-    @app.command("models", help="Who can be asked, at what price, in what state.")
-    def _models(  # pyright: ignore[reportUnusedFunction]
-        query: Annotated[str, typer.Argument(help="Part of a name.")] = "",
-        provider: str = "",
-        limit: int = 50,
-        demo: Annotated[bool, typer.Option("--demo")] = False,
-    ) -> None:
-        wanted = ListModels(query=query, provider=provider, limit=limit)
+def ask(
+    ctx: typer.Context,
+    prompt: str,
+    model: Annotated[str, typer.Option(help="provider/model, provider/, a bare name, a group, auto.")] = "auto",
+    strategy: str = "",
+    task: str = "",
+    system: str = "",
+    max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, max=2)] = None,
+    schema: Annotated[Path | None, typer.Option(help="A JSON Schema the answer must meet.")] = None,
+    image: Annotated[list[str] | None, typer.Option(help="https or data: URL; repeatable.")] = None,
+    context: Annotated[list[str] | None, typer.Option(help="Upstream names, auto or none.")] = None,
+    conversation: str = "",
+    max_cost_usd: Annotated[float | None, typer.Option(min=0)] = None,
+    max_latency_s: Annotated[float | None, typer.Option(min=0.1)] = None,
+    cache: Annotated[str, typer.Option(help="use, refresh or off.")] = "",
+    explain: Annotated[bool, typer.Option("--explain", help="Decide and price; ask nobody.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Simulated providers only.")] = False,
+) -> None:
+    """Ask one model. The options are the tool's arguments; typer reads them, so they are taken from the context."""
+    del model, strategy, task, system, max_tokens, temperature, conversation, max_cost_usd, max_latency_s, explain
+    said = {k: v for k, v in ctx.params.items() if k not in ("image", "cache", "demo") and v is not None}
+    said |= {"prompt": sys.stdin.read() if prompt == "-" else prompt, "images": image or []}
+    said |= {"context": context or ["auto"], "options": {"cache": cache or None}}
+    run_ask({**said, "schema": read_schema(schema) if schema else {}}, ctx.obj, demo=demo)
 
-        async def _listed(app: App) -> dict[str, Any]:
-            return listing(app, wanted)
 
-        found = anyio.run(opened, common, _listed, demo)
-        common.show(found, table(found))
+def models(
+    ctx: typer.Context,
+    query: Annotated[str, typer.Argument(help="Part of a name.")] = "",
+    provider: str = "",
+    limit: int = 50,
+    demo: Annotated[bool, typer.Option("--demo")] = False,
+) -> None:
+    """List who can be asked."""
+    common: Common = ctx.obj
+    wanted = ListModels(query=query, provider=provider, limit=limit)
+
+    async def _listed(app: App) -> dict[str, Any]:
+        return listing(app, wanted)
+
+    found = anyio.run(opened, common, _listed, demo)
+    common.show(found, table(found))
 
 
 async def opened(common: Common, work: Callable[[App], Any], demo: bool = False) -> Any:
