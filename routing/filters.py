@@ -160,7 +160,7 @@ def output_cap(deployment: Deployment, needs: Needs, sizes: Sizes, room_usd: flo
 
 
 def _standing(d: Deployment) -> tuple[str, str] | None:
-    if d.card.capabilities == {"embeddings"}:
+    if d.card.capabilities == frozenset({"embeddings"}):
         return "no_model", "it makes embeddings, not answers"
     if d.status == "no_key":
         return "authentication", "no key is set for its provider"
