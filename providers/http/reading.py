@@ -4,6 +4,7 @@ Content-Type says which it is; an encoding we did not ask for is refused unopene
 """
 
 from collections.abc import Mapping
+from email.utils import formatdate
 
 import anyio
 
@@ -73,8 +74,9 @@ async def refusal(reply: Reply, dialect: Dialect) -> ProviderError:
     body = b""
     with anyio.move_on_after(ERROR_BODY_S):
         body = await _error_body(reply)
+    headers = {"date": formatdate(usegmt=True), **reply.headers}  # a retry date without one counts from now
     try:
-        return dialect.error(reply.status, reply.headers, body)
+        return dialect.error(reply.status, headers, body)
     except SHAPE:
         return Malformed("The provider refused in words nobody can read.", status=reply.status, billed="no")
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketStream
 
 from .http11 import BadRequestLine, Head, document, read_request
+from .listening import listening
 from .model import MODELS, embed, pieces, prompt_tokens
 from .performance import perform
 from .provider import listed
@@ -107,14 +108,5 @@ async def serve(
 ) -> AsyncGenerator[str]:
     """Run a simulator while the block runs; gives its base URL. Port 0 takes a free one."""
     simulator = Simulator(Stage(scenario, answers), deque(maxlen=LOGGED), sleep)
-    failure: Exception | None = None
-    async with await anyio.create_tcp_listener(local_host=host, local_port=port) as listener:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, simulator.handle)
-            try:
-                yield f"http://{host}:{listener.extra(SocketAttribute.local_port)}"  # noqa: S610 - no Django here
-            except Exception as error:  # noqa: BLE001 - the block's own: the group would hide it in a group
-                failure = error
-            tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    async with listening(simulator.handle, host=host, port=port) as base_url:
+        yield base_url
