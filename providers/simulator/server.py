@@ -22,7 +22,7 @@ from .performance import perform
 from .provider import listed
 from .script import Scenario
 from .stage import Answers, Stage
-from .wires import Wire, wires
+from .wires import SideWire, Wire, wires
 
 LOGGED = 10_000  # requests kept for GET /_log; the oldest go first
 Sleep = Callable[[float], Awaitable[None]]
@@ -75,14 +75,15 @@ class Simulator:
         return True
 
     def _side(self, wire: Wire, path: str, kind: str, body: Mapping[str, Any]) -> Any:
+        beside = cast("SideWire", wire)
         if kind == "list":
             scenario = self.stage.scenario
             named = [key.rpartition("/")[2] for key in scenario.models if not key.endswith("*")]
-            return wire.listing([listed(scenario, model) for model in dict.fromkeys([*MODELS, *named])])
+            return beside.listing([listed(scenario, model) for model in dict.fromkeys([*MODELS, *named])])
         if kind == "count":
-            return wire.counted(prompt_tokens(wire.asked(path, body).request))
-        model, texts = wire.embedding(path, body)
-        return wire.embedded(model, [embed(text) for text in texts], sum(len(pieces(text)) for text in texts))
+            return beside.counted(prompt_tokens(wire.asked(path, body).request))
+        model, texts = beside.embedding(path, body)
+        return beside.embedded(model, [embed(text) for text in texts], sum(len(pieces(text)) for text in texts))
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

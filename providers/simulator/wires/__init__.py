@@ -17,7 +17,7 @@ Kind = Literal["chat", "embed", "list", "count"]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A chat request as it came in. `exact` is what the wire wants remembered until the answer is written."""
+    """A chat request as it came in."""
 
     model: str
     request: Request
@@ -60,6 +60,10 @@ class Wire(Protocol):
     def failure(self, status: int, code: str) -> Any:
         """The body of an error."""
         ...
+
+
+class SideWire(Protocol):
+    """What a wire has beside chat, where its `route` says so."""
 
     def embedding(self, path: str, body: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
         """The model and the texts asked for."""

@@ -8,7 +8,7 @@ from . import Asked, Frames, Kind
 from ._reading import EFFORTS, event, json_text, parts, rows, spoken, table, text, texts, tool, turn, whole_number
 
 _FINISH: Mapping[FinishReason, str] = {"stop": "stop", "length": "length", "tool_calls": "tool_calls"}
-_CREATED = 1_790_000_000  # a fixed time: answers are the same whenever they are asked for
+CREATED = 1_790_000_000  # a fixed time: answers are the same whenever they are asked for
 
 
 class OpenAiChat:
@@ -83,11 +83,8 @@ class OpenAiChat:
         return {"object": "list", "model": model, "data": data, "usage": usage}
 
     def listing(self, models: Sequence[Listed]) -> Any:
-        data = [{"id": each.id, "object": "model", "created": _CREATED, "owned_by": "simulator"} for each in models]
+        data = [{"id": each.id, "object": "model", "created": CREATED, "owned_by": "simulator"} for each in models]
         return {"object": "list", "data": data}
-
-    def counted(self, tokens: int) -> Any:
-        return {"object": "response.input_tokens", "input_tokens": tokens}
 
 
 def _request(body: Mapping[str, Any], system: str, turns: Sequence[Message]) -> Request:
@@ -130,7 +127,7 @@ def _finish(answer: Answer) -> str | None:
 
 
 def _envelope(answer: Answer, kind: str) -> dict[str, Any]:
-    return {"id": "chatcmpl-sim", "object": kind, "created": _CREATED, "model": answer.model_returned}
+    return {"id": "chatcmpl-sim", "object": kind, "created": CREATED, "model": answer.model_returned}
 
 
 def _chunk(answer: Answer, delta: Mapping[str, Any], finish: str | None = None) -> bytes:
