@@ -5,11 +5,12 @@ Over HTTP it speaks every dialect of ours, and misbehaves in each as real provid
 
 from .model import LABEL, MODELS
 from .provider import SimProvider, card
-from .script import Conduct, Fault, Scenario, ScenarioError, load_scenario, parse_fault
+from .script import FAULTS, Conduct, Fault, Scenario, ScenarioError, load_scenario, parse_fault
 from .server import serve
 from .stage import Answers, Said
 
 __all__ = [
+    "FAULTS",
     "LABEL",
     "MODELS",
     "Answers",

@@ -51,7 +51,7 @@ class Anthropic:
         return {**_message(answer), "content": _blocks(answer, answer.text)}
 
     def frames(self, answer: Answer, parts: Sequence[str]) -> Frames:
-        begun = {**_message(answer), "content": [], "stop_reason": None}
+        begun: dict[str, Any] = {**_message(answer), "content": [], "stop_reason": None}
         begun["usage"] = {**begun["usage"], "output_tokens": 1}
         head = [_event({"type": "message_start", "message": begun}), _event({"type": "ping"})]
         said, tail = list[bytes](), list[bytes]()
