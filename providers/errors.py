@@ -21,7 +21,7 @@ Messages are ours: no provider text, no URL, no key, ever (guide reliability-and
 from typing import ClassVar, Literal
 
 Fault = Literal["provider", "credential", "caller", "limit", "local"]
-Billed = Literal["no", "unknown", "yes"]
+Billed = Literal["unsent", "no", "unknown", "yes"]  # unsent: nobody was asked at all
 Vote = Literal["failure", "neutral"]
 
 

@@ -246,7 +246,7 @@ async def _booked(booking: Awaitable[Cost]) -> Cost:
 
 def _billed(live: Live, error: BaseException | None) -> Billed:
     if not live.sent:
-        return "no"
+        return "unsent"
     if isinstance(error, ProviderError):
         return error.billed
     return "yes" if live.ttft_s is not None else "unknown"

@@ -112,6 +112,7 @@ class Fused:
     cost_usd: float
     members: int
     calls_saved: int
+    usd_saved: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Held(Protocol):
         ...
 
     async def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
-        """Book a failed or cancelled attempt: nothing if `no`, the estimate of what came if `yes`, else a fair guess."""
+        """Book a failed or cancelled attempt: nothing if `unsent` or `no`, what came if `yes`, else a fair guess."""
         ...
 
 

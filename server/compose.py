@@ -18,6 +18,8 @@ from providers.types import Message, Price
 from routing.balancer import RoundRobin
 from routing.conversations import Conversations
 from routing.costs.pricing import Tariffs
+from routing.costs.reports import Accountant, Known
+from routing.costs.tally import Tally
 from routing.costs.tracker import Tracker
 from routing.directory import Names
 from routing.guard import Guards
@@ -76,6 +78,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Groun
     wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment))
     hub, traffic, balancer = Hub(), Traffic(time.monotonic), RoundRobin()
     store = await stack.enter_async_context(sqlite(settings.store_path(loaded.config, loaded.folders)))
+    hub.subscribe(Tally(store.books))
     found: Sequence[Roster] = ()
     if loaded.config.providers.auto and not demo:
         found = await engines(wires, frozenset(loaded.config.providers.table))
@@ -127,7 +130,11 @@ def house(ground: Ground, loaded: Loaded) -> App:
         directory,
         ground.hub,
         journal=Kept(ground.store.archive),
-        costs=ground.tracker,
+        costs=Accountant(
+            ground.store.books,
+            ground.store.ledger,
+            Known(lambda: ground.tracker.plan, directory.deployments, cost_nano, lambda: config.cache.enabled),
+        ),
         conversations=Conversations(ground.store.archive, _tokens),
         guard=ground.guards,
         gate=ground.limiter,

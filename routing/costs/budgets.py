@@ -43,7 +43,7 @@ class Plan:
     _by_scope: dict[str, tuple[tuple[Period, int], ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _zone(self.zone)
+        zone_of(self.zone)
         lowest: dict[tuple[str, Period], int] = {}
         for cap in self.caps:
             key = _known(cap.scope), cap.period
@@ -93,23 +93,25 @@ def window(period: Period, at: float, zone: str) -> tuple[int, int]:
 @lru_cache(maxsize=64)
 def _edges(period: Period, day: date, zone: str) -> tuple[int, int]:
     if period == "day":
-        return _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
+        return midnight(day, zone), midnight(day + timedelta(days=1), zone)
     first = day.replace(day=1)
     following = (first + timedelta(days=31)).replace(day=1)
-    return _midnight(first, zone), _midnight(following, zone)
+    return midnight(first, zone), midnight(following, zone)
 
 
-def _midnight(day: date, zone: str) -> int:
+def midnight(day: date, zone: str) -> int:
+    """When a day begins in a zone, in seconds since the epoch."""
     # A naive datetime is what the platform's local zone, with its daylight saving, is asked by.
-    return int(datetime(day.year, day.month, day.day, tzinfo=_zone(zone)).timestamp())
+    return int(datetime(day.year, day.month, day.day, tzinfo=zone_of(zone)).timestamp())
 
 
 def _day(at: float, zone: str) -> date:
-    return datetime.fromtimestamp(at, tz=_zone(zone)).date()
+    return datetime.fromtimestamp(at, tz=zone_of(zone)).date()
 
 
 @lru_cache(maxsize=8)
-def _zone(zone: str) -> tzinfo | None:
+def zone_of(zone: str) -> tzinfo | None:
+    """The zone of this name; None stands for the platform's own. Raises ValueError."""
     if zone == "local":
         return None
     try:

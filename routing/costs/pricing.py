@@ -61,6 +61,7 @@ class Charge:
     basis: CostBasis
     usage: Usage
     price: str = ""
+    computed: int | None = None  # what the tariff makes of it where the provider told its own figure
 
 
 def charge(tariffs: Tariffs, bill: Bill, answer: Answer) -> Charge:
@@ -69,7 +70,8 @@ def charge(tariffs: Tariffs, bill: Bill, answer: Answer) -> Charge:
     price = tariffs.of(bill, answer.model_returned)
     reported = _reported(usage, tariffs.worst(bill))
     if reported is not None:
-        return Charge(reported, "reported", usage, words(price))
+        computed = min(max(tariffs.cost(price, usage), 0), CEILING) if price and not usage.estimated else None
+        return Charge(reported, "reported", usage, words(price), computed)
     if price is None:
         return Charge(None, "unpriced", usage)
     basis: CostBasis = "estimated" if usage.estimated else "priced"
@@ -78,7 +80,7 @@ def charge(tariffs: Tariffs, bill: Bill, answer: Answer) -> Charge:
 
 def charge_broken(tariffs: Tariffs, bill: Bill, billed: Billed, answer: Answer | None) -> Charge:
     """What a failed or cancelled attempt cost: nothing, what came, or at least its prompt."""
-    if billed == "no":
+    if billed in ("unsent", "no"):
         return Charge(0, "estimated", Usage(estimated=True))
     return charge(tariffs, bill, answer or Answer())
 

@@ -3,6 +3,7 @@
 Implements `Purse`. Beneath it a durable `Ledger` does the adding up; above it the manager only knows `hold`.
 """
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from anyio import get_cancelled_exc_class
 
 from providers.errors import Billed
-from providers.types import Answer, Usage
+from providers.types import Answer, Request, Usage
 
 from ..errors import BudgetExceeded, Next
 from ..events import BudgetAlert, Observer, StoreFailed, unobserved
@@ -36,6 +37,7 @@ from ..types import NANO, Ask, Deployment
 from .budgets import Plan, nano
 from .pricing import Charge, Tariffs, charge, charge_broken
 
+PREFIX = 4096  # characters: about the 1,024 tokens from which providers cache prefixes
 REMEMBERED = 4096  # asks whose sums are kept for `room_usd`
 
 
@@ -149,6 +151,8 @@ class Tracker:
             servers=" ".join(use.server for use in ask.context),
             simulated=bill.deployment.simulated,
             max_tokens=bill.output_tokens,
+            prefix=prefix(ask.request),
+            history=ask.history,
             envelopes=tuple(envelopes),
             extra=sum(self._grants.get(id, 0) for id in ids),  # noqa: A001
         )
@@ -225,21 +229,22 @@ class Hold:
     async def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
         """Book what a failed attempt cost."""
         found = charge_broken(self._tracker.tariffs, self._bill, billed, answer)
-        return self._close("released" if billed == "no" else "settled", found, answer or Answer(), ok=False)
+        ending = "released" if billed in ("unsent", "no") else "settled"
+        return self._close(ending, found, answer or Answer(), ok=None if billed == "unsent" else False)
 
     def leave(self) -> None:
         """Nobody said how it ended: it may have cost all that was held."""
         usage = Usage(input=self._bill.input_tokens, output=self._bill.output_tokens, estimated=True)
         amount = self._amount if self._bill.deployment.price else None
         worst = Charge(amount, "unpriced" if amount is None else "estimated", usage)
-        self._close("uncertain", worst, Answer(), ok=False)
+        self._close("uncertain", worst, Answer(), ok=None)
 
-    def _close(self, ending: Ending, found: Charge, answer: Answer, *, ok: bool) -> Cost:
+    def _close(self, ending: Ending, found: Charge, answer: Answer, *, ok: bool | None) -> Cost:
         if self._cost is None:
             self._cost = Cost(None if found.nano is None else found.nano / NANO, found.basis)
             closing = Closing(ending, found.nano, found.basis, found.usage, answer.model_returned, found.price, ok)
             seconds = max(self._tracker.stopwatch() - self._since, 0.0)
-            self._tracker.settle(self._id, replace(closing, latency_s=seconds))
+            self._tracker.settle(self._id, replace(closing, latency_s=seconds, computed=found.computed))
         return self._cost
 
 
@@ -269,3 +274,16 @@ def _unpriced(bill: Bill) -> BudgetExceeded:
 
 def _unbookable(fault: StoreFault) -> BudgetExceeded:
     return BudgetExceeded(f"nothing may be spent that cannot be booked: {fault}", hint=fault.hint)
+
+
+def prefix(request: Request) -> str:
+    """A digest of a long prompt's first 4,096 characters, empty for short ones: nothing readable."""
+    pieces, length = [request.system], len(request.system)
+    for message in request.messages:
+        if length >= PREFIX:
+            break
+        pieces.append(message.text)
+        length += len(message.text)
+    if length < PREFIX:
+        return ""
+    return hashlib.blake2b("\0".join(pieces)[:PREFIX].encode(errors="replace"), digest_size=8).hexdigest()

@@ -69,6 +69,8 @@ class Entry:
     servers: str = ""
     simulated: bool = False
     max_tokens: int = 0
+    prefix: str = ""  # digest of a long prompt's beginning: repeated ones are worth a provider's prompt cache
+    history: int = 0  # messages recalled from a conversation
     envelopes: tuple[Envelope, ...] = ()
     extra: int = 0  # granted by a person, once, over every cap
 
@@ -89,8 +91,9 @@ class Closing:
     usage: Usage = Usage()
     model_returned: str = ""
     price: str = ""
-    ok: bool = False
+    ok: bool | None = None  # None: it was never sent, or nobody knows
     latency_s: float = 0.0
+    computed: int | None = None  # by the tariff, where the provider reported its own figure
 
 
 @dataclass(frozen=True, slots=True)

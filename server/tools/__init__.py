@@ -3,10 +3,11 @@
 from server.house import House
 from server.mcp.exact import ExactTool
 
+from .costs import costs
 from .generate import generate
 from .list_models import list_models
 
 
 def tools(house: House) -> list[ExactTool]:
     """Every tool, in order."""
-    return [generate(house), list_models(house)]
+    return [generate(house), list_models(house), costs(house)]

@@ -12,6 +12,7 @@ from anyio.to_thread import run_sync
 
 from ..faults import StoreFault
 from .archive import SqliteArchive
+from .books import SqliteBooks
 from .connection import connect, prepare, refuse_network, translate
 from .database import Database
 from .ledger import SqliteLedger
@@ -29,6 +30,7 @@ class SqliteStore:
     owner: Owner
     ledger: SqliteLedger
     archive: SqliteArchive
+    books: SqliteBooks
 
 
 @asynccontextmanager
@@ -62,6 +64,5 @@ def _open(path: Path, stack: ExitStack) -> SqliteStore:
     stack.callback(reader.close)
     writer = Writer(connection, turnstile)
     stack.callback(writer.close)
-    return SqliteStore(
-        path, writer, reader, owner, SqliteLedger(writer, reader, owner), SqliteArchive(writer, reader, owner)
-    )
+    ledger, archive = SqliteLedger(writer, reader, owner), SqliteArchive(writer, reader, owner)
+    return SqliteStore(path, writer, reader, owner, ledger, archive, SqliteBooks(path, writer))

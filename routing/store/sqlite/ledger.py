@@ -26,13 +26,13 @@ BACKWARDS_S = 86_400.0  # a clock that goes back less than this does not reopen 
 
 COLUMNS = {"provider": "provider", "model": "provider || '/' || model", "caller": "caller", "task": "task"}
 INSERT = """INSERT INTO attempt(owner, state, at, ask, number, part_of, caller, task, provider, model, asked, servers,
-  simulated, held, max_tokens) VALUES(?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+  simulated, held, max_tokens, prefix, history) VALUES(?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 HOLD = """UPDATE budget SET held = held + ?
   WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ? RETURNING scope, starts, ends, spent, held"""
 MOVE = """UPDATE budget SET held = held - ?, spent = spent + ?
   WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ? RETURNING scope, starts, ends, spent, held"""
 CLOSE = """UPDATE attempt SET state = ?, latency = ?, cost = ?, basis = ?, price = ?, model_returned = ?, ok = ?,
-  input = ?, output = ?, cached_input = ?, cache_write = ?, reasoning = ? WHERE id = ?"""
+  computed = ?, input = ?, output = ?, cached_input = ?, cache_write = ?, reasoning = ? WHERE id = ?"""
 LOOK = "SELECT spent, held FROM budget WHERE scope = ? AND ends = ? AND starts = ?"
 USED = """SELECT coalesce(sum(CASE state WHEN 0 THEN held ELSE coalesce(cost, 0) END), 0) FROM attempt
   WHERE id IN (SELECT id FROM attempt WHERE ask = ?1 UNION SELECT id FROM attempt WHERE part_of = ?1)"""
@@ -74,7 +74,8 @@ def reserve(db: Database, owner: str, entry: Entry, limits: Limits) -> Reserved:
     used = tuple((envelope.id, _fit(db, envelope, entry.held)) for envelope in entry.envelopes)
     moved = db.execute(HOLD, (entry.held, *entry.scopes, at, at)).fetchall()
     row = (owner, at, entry.ask, entry.number, entry.part_of, entry.caller, entry.task, entry.provider, entry.model)
-    db.execute(INSERT, (*row, entry.asked, entry.servers, entry.simulated, entry.held, entry.max_tokens))
+    more = entry.asked, entry.servers, entry.simulated, entry.held, entry.max_tokens, entry.prefix, entry.history
+    db.execute(INSERT, (*row, *more))
     return Reserved(db.last_insert_rowid(), _standings(moved), used)
 
 
@@ -90,7 +91,7 @@ def settle(db: Database, id: int, closing: Closing, limits: Limits) -> Settled: 
     usage = closing.usage
     tokens = usage.input, usage.output, usage.cached_input, usage.cache_write, usage.reasoning
     told = STATES[closing.ending], closing.latency_s, closing.cost, closing.basis, closing.price
-    db.execute(CLOSE, (*told, closing.model_returned, closing.ok, *tokens, id))
+    db.execute(CLOSE, (*told, closing.model_returned, closing.ok, closing.computed, *tokens, id))
     return Settled(True, standings, _alerts(db, standings, limits(at, scopes)))
 
 

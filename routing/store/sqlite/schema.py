@@ -74,4 +74,9 @@ CREATE TABLE tally(
   PRIMARY KEY(hour, kind)
 ) STRICT, WITHOUT ROWID;
 """,
+    """
+ALTER TABLE attempt ADD COLUMN prefix TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempt ADD COLUMN history INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN computed INTEGER;
+""",
 )

@@ -1,0 +1,90 @@
+"""Reports in SQL, on a connection of their own in a worker thread, so that a year of rows delays nobody's call."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
+from ..books import BUCKET_S, Habits, Line, Repeat, Sample, Tally, Told
+from .connection import connect
+from .database import Value
+from .writer import Writer
+
+SAMPLES = 20_000
+HOUR_S = 3600
+
+LINES = f"""SELECT CAST(at AS INTEGER) / {BUCKET_S} * {BUCKET_S}, provider, model, caller, task, servers, asked, simulated,
+  count(ok), coalesce(sum(ok), 0), coalesce(sum(cost), 0), sum(input), sum(output), sum(cached_input), sum(cache_write),
+  sum(reasoning), sum(basis = 'unpriced'), coalesce(sum(CASE state WHEN 3 THEN cost END), 0),
+  coalesce(sum(CASE ok WHEN 1 THEN max_tokens END), 0), coalesce(sum(CASE ok WHEN 1 THEN output END), 0)
+  FROM attempt WHERE at >= ? AND at < ? AND state > 0 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1"""  # noqa: S608 - a constant of ours
+LATENCIES = f"""SELECT at, provider, model, caller, task, servers, latency FROM attempt
+  WHERE at >= ? AND at < ? AND ok = 1 ORDER BY at DESC LIMIT {SAMPLES}"""  # noqa: S608 - a constant of ours
+PREFIXES = """SELECT provider, model, count(*), sum(input), sum(cached_input) FROM attempt
+  WHERE at >= ? AND at < ? AND prefix <> '' AND ok = 1 GROUP BY provider, model, prefix HAVING count(*) >= 3"""
+HISTORIES = """SELECT provider, model, count(*), sum(input), sum(cached_input) FROM attempt
+  WHERE at >= ? AND at < ? AND history >= 20 AND ok = 1 GROUP BY provider, model"""
+QUESTIONS = """WITH asked AS (SELECT id, row_number() OVER (PARTITION BY caller, key ORDER BY at) AS nth
+    FROM receipt WHERE at >= ? AND at < ?)
+  SELECT count(DISTINCT asked.id), coalesce(sum(attempt.cost), 0)
+  FROM asked JOIN attempt ON attempt.ask = asked.id WHERE nth > 1"""
+TOLD = """SELECT provider, model, count(*), sum(cost), sum(computed) FROM attempt
+  WHERE at >= ? AND at < ? AND computed IS NOT NULL GROUP BY provider, model"""
+TALLIES = "SELECT kind, sum(count), sum(nano), sum(value) FROM tally WHERE hour >= ? AND hour < ? GROUP BY kind"
+COUNT = """INSERT INTO tally(hour, kind, count, nano, value) VALUES(?1, ?2, 1, ?3, ?4)
+  ON CONFLICT(hour, kind) DO UPDATE SET count = count + 1, nano = nano + ?3, value = value + ?4"""
+
+
+class SqliteBooks:
+    """`Books` and `Counters` over the user's file."""
+
+    def __init__(self, path: Path, writer: Writer, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._writer = writer
+        self._clock = clock
+        self._one = CapacityLimiter(1)
+
+    async def lines(self, since: float, until: float) -> Sequence[Line]:
+        """Sums by quarter of an hour and everything one can group by."""
+        return [Line(*row) for row in await self._rows(LINES, since, until)]
+
+    async def samples(self, since: float, until: float) -> Sequence[Sample]:
+        """Newest first."""
+        return [Sample(*row) for row in await self._rows(LATENCIES, since, until)]
+
+    async def habits(self, since: float, until: float) -> Habits:
+        """Four looks."""
+        prefixes = await self._rows(PREFIXES, since, until)
+        ((questions, nano),) = await self._rows(QUESTIONS, since, until)
+        histories = await self._rows(HISTORIES, since, until)
+        told = await self._rows(TOLD, since, until)
+        return Habits(
+            tuple(Repeat(*row) for row in prefixes),
+            questions,
+            nano,
+            tuple(Repeat(*row) for row in histories),
+            tuple(Told(*row) for row in told),
+        )
+
+    async def tallies(self, since: float, until: float) -> dict[str, Tally]:
+        """Whole hours that overlap the stretch."""
+        hours = int(since) // HOUR_S * HOUR_S, until
+        return {kind: (count, nano, value) for kind, count, nano, value in await self._rows(TALLIES, *hours)}
+
+    def count(self, kind: str, *, nano: int = 0, value: float = 0.0) -> None:
+        """With the next write."""
+        row = int(self._clock()) // HOUR_S * HOUR_S, kind, nano, value
+        self._writer.later(lambda db: db.execute(COUNT, row))
+
+    async def _rows(self, query: str, *values: Value) -> list[tuple[Any, ...]]:
+        return await run_sync(self._read, query, values, limiter=self._one)
+
+    def _read(self, query: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
+        db = connect(self._path, read_only=True)
+        try:
+            return db.execute(query, values).fetchall()
+        finally:
+            db.close()
