@@ -44,6 +44,8 @@ _FIELDS = {
     "frequency_penalty": "frequencyPenalty",
     "presence_penalty": "presencePenalty",
 }
+# Vertex may write the enumeration as numbers; above these the two APIs number differently.
+_NUMBERED = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
 _NOTHING: tuple[Delta, ...] = ()
 
 
@@ -93,7 +95,8 @@ class Fold:
         deltas: tuple[Delta, ...] = _NOTHING
         for part in objects(mapping(candidate.get("content")).get("parts")):
             deltas += self._part(part)
-        if finish := string(candidate.get("finishReason")):
+        finish = candidate.get("finishReason")
+        if finish := _NUMBERED.get(finish, "") if isinstance(finish, int) else string(finish):
             self._draft.finish_raw = finish
             why = string(candidate.get("finishMessage"))
             if why and FINISH.get(finish.lower()) == "content_filter":

@@ -103,6 +103,8 @@ class Fold:
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         if thought.__class__ is str:
             deltas = self._think(thought)
+        elif delta.get("reasoning_details"):  # Snowflake: only here
+            deltas = self._think("".join(string(item.get("text")) for item in objects(delta["reasoning_details"])))
         text = delta.get("content")
         if text:
             deltas += self._say(text)
