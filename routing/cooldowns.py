@@ -5,7 +5,7 @@ Rules: guide reliability-and-security §4.2. No I/O, clock injected; `guard.py` 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,7 +43,18 @@ class Hold:
     stated: bool
     trial: bool = False
     strikes: int = 0
+    foreign: bool = False  # learnt from another replica
     looking_until: float = field(default=-math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A hold as told to others: seconds left (0 lifts it), and whether it ends with a single look."""
+
+    name: str
+    reason: Reason
+    left_s: float
+    trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +142,32 @@ class Cooldowns:
         self._holds[name] = hold
         return hold
 
-    def impose(self, name: str, reason: Reason, for_s: float, *, trial: bool) -> None:
-        """Hold what another process learned; never shortens a hold."""
-        now, held = self._clock(), self._holds.get(name)
-        if held is None or held.until < now + for_s:
-            self._holds[name] = Hold(reason, now, now + for_s, stated=True, trial=trial)
+    def hear(self, notices: Iterable[Notice]) -> None:
+        """What all replicas hold now: take over what is longer than ours, let go what was only theirs and is lifted."""
+        now, standing = self._clock(), {notice.name: notice for notice in notices}
+        lifted = [n for n, hold in self._holds.items() if hold.foreign and n not in standing and hold.until > now + 1.0]
+        for name in lifted:  # those whose time is nearly up are not lifted: they end, with a look where one is due
+            del self._holds[name]
+        for name, told in standing.items():
+            held = self._holds.get(name)
+            if held is None or held.foreign or held.until < now + told.left_s - 1.0:
+                since = held.since if held is not None and held.foreign else now
+                self._holds[name] = Hold(
+                    told.reason, since, now + told.left_s, stated=True, trial=told.trial, foreign=True
+                )
 
     def reset(self, name: str) -> bool:
         """Forget what is held of `name` (by hand, or because its key changed). True if something was."""
         return self._holds.pop(name, None) is not None
 
-    def held(self) -> Iterator[tuple[str, str, float]]:
-        """Every hold still running: name, reason, seconds left."""
+    def running(self, *, own: bool = False) -> Iterator[Notice]:
+        """Every hold whose time is not up; `own`: only those this process learnt itself."""
         now = self._clock()
-        return ((name, hold.reason, hold.until - now) for name, hold in self._holds.items() if hold.until > now)
+        return (
+            Notice(name, hold.reason, hold.until - now, hold.trial)
+            for name, hold in self._holds.items()
+            if hold.until > now and not (own and hold.foreign)
+        )
 
     def _strikes(self, held: Hold | None, now: float) -> int:
         # A burst refused at once is one strike: those calls started before anybody could know.

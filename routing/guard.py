@@ -161,10 +161,10 @@ class Guards:
         )
 
     def _hold_rows(self) -> Iterator[Barrier]:
-        for name, reason, left_s in self.cooldowns.held():
-            if (whose := self._units.get(name)) is not None:
-                model = whose.model if name != whose.endpoint else ""
-                yield Barrier(whose.endpoint, whose.provider, model, "open", 0, 0, reason, left_s)
+        for hold in self.cooldowns.running():
+            if (whose := self._units.get(hold.name)) is not None:
+                model = whose.model if hold.name != whose.endpoint else ""
+                yield Barrier(whose.endpoint, whose.provider, model, "open", 0, 0, hold.reason, hold.left_s)
 
 
 def concerns_model(error: ProviderError) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from .allowance import Left, read
+from .pace import Pace, pace
 from .ports import QuotaWait, Slot
 from .types import Deployment
 
@@ -45,6 +46,14 @@ class LimitSettings:
     token_burst: float = 0.25
     queue: int = 1000
     period_s: float = 60.0
+
+    def requests(self, limits: Limits) -> Pace | None:
+        """How requests may flow, None without a limit."""
+        return None if limits.rpm is None else pace(limits.rpm, self.burst, self.period_s, whole=True)
+
+    def tokens(self, limits: Limits) -> Pace | None:
+        """How tokens may flow, None without a limit."""
+        return None if limits.tpm is None else pace(limits.tpm, self.token_burst, self.period_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +140,10 @@ class Line:
         before = self._requests, self._tokens
         self.limits = limits
         self._requests = self._tokens = None
-        if limits.rpm is not None:
-            self._requests = Meter(limits.rpm, settings.burst, settings.period_s, clock, whole=True)
-        if limits.tpm is not None:
-            self._tokens = Meter(limits.tpm, settings.token_burst, settings.period_s, clock)
+        if requests := settings.requests(limits):
+            self._requests = Meter(requests, clock)
+        if tokens := settings.tokens(limits):
+            self._tokens = Meter(tokens, clock)
         for old, new in zip(before, (self._requests, self._tokens), strict=True):
             if old is not None and new is not None:
                 new.adjust(old.level)

@@ -8,25 +8,19 @@ from collections.abc import Callable
 
 from aiolimiter import AsyncLimiter
 
+from .pace import Pace
+
 _SLACK = 1e-9  # of a unit: rounding must not make one wait for nothing
 
 
 class Meter(AsyncLimiter):
-    """At most `limit` units in any `period_s` seconds: a burst of `share` of them, and the rest evenly.
-
-    `whole`: units are counted one by one (requests), so the last fraction of one may flow too. More than the burst at
-    once waits for an empty bucket and leaves debt.
-    """
+    """Units at a pace. More than the burst at once waits for an empty bucket and leaves debt."""
 
     __slots__ = ("_clock",)
 
-    def __init__(
-        self, limit: float, share: float, period_s: float, clock: Callable[[], float], *, whole: bool = False
-    ) -> None:
+    def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
         self._clock = clock
-        burst = min(max(limit * share, 1.0), limit)
-        flow = limit - burst + (0.9 if whole else 0.0)
-        super().__init__(burst, period_s * burst / max(flow, 1e-9))
+        super().__init__(pace.burst, pace.burst / pace.per_s)
         self._last_check = clock()
 
     @property

@@ -13,7 +13,7 @@ from providers.errors import (
     TimedOut,
     Unavailable,
 )
-from routing.cooldowns import Cooldowns, CooldownSettings
+from routing.cooldowns import Cooldowns, CooldownSettings, Notice
 
 
 @pytest.fixture
@@ -112,9 +112,23 @@ def test_force_overrides_a_guess_but_nothing_that_was_stated(cooldowns):
     assert left_s(cooldowns, force=True) == pytest.approx(30)
 
 
-def test_a_hold_of_another_process_is_taken_over_but_never_shortens_ours(cooldowns):
-    cooldowns.impose("e", "rate limited", 20, trial=False)
-    cooldowns.impose("e", "rate limited", 3, trial=False)
+def test_a_hold_of_another_replica_is_taken_over_but_never_shortens_ours(cooldowns):
+    cooldowns.hear([Notice("e", "rate limited", 20)])
     assert left_s(cooldowns) == pytest.approx(20)
-    assert [(name, reason) for name, reason, _ in cooldowns.held()] == [("e", "rate limited")]
+    cooldowns.strike("e", RateLimited("x", after=60))
+    cooldowns.hear([Notice("e", "rate limited", 20)])
+    assert left_s(cooldowns) == pytest.approx(60)
+    assert [notice.name for notice in cooldowns.running(own=True)] == ["e"]
+
+
+def test_what_another_replica_lifts_is_let_go_and_our_own_stays(cooldowns):
+    cooldowns.hear([Notice("e", "quota exhausted", 900, trial=True), Notice("f", "rate limited", 9)])
+    cooldowns.strike("g", RateLimited("x", after=60))
+    assert list(cooldowns.running(own=True)) == [Notice("g", "rate limited", 60)]
+    cooldowns.hear([])
+    assert [notice.name for notice in cooldowns.running()] == ["g"]
+
+
+def test_a_hold_can_be_forgotten_by_hand(cooldowns):
+    cooldowns.strike("e", RateLimited("x", after=60))
     assert cooldowns.reset("e") and not cooldowns.reset("e")

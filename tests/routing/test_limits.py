@@ -14,6 +14,7 @@ from virtual_time import BACKEND, virtual_now
 
 from routing.limits import Limiter, Limits, LimitSettings, Line, MemoryDays, World
 from routing.meter import Meter
+from routing.pace import pace
 from routing.ports import QuotaWait
 
 pytestmark = pytest.mark.anyio
@@ -336,7 +337,7 @@ async def test_cancelled_at_any_await_nobody_leaves_anything_behind(deployment, 
 @given(st.integers(100, 100_000), st.lists(st.tuples(st.floats(0, 20), st.floats(0, 1)), min_size=1, max_size=80))
 def test_no_minute_of_tokens_exceeds_the_limit_as_long_as_each_fits_the_burst(tpm, asks):
     now = 0.0
-    meter = Meter(tpm, 0.25, 60, lambda: now)
+    meter = Meter(pace(tpm, 0.25, 60), lambda: now)
     taken = []
     for pause, size in asks:
         now += pause

