@@ -186,7 +186,8 @@ def _configured(card: ModelCard, said: Override) -> ModelCard:
     if said.context_window is not None:
         changes |= {"max_input": None, "known": True}
     if said.quality is not None:
-        changes["quality"] = {**card.quality, **said.quality}
+        all_kinds = said.quality.keys() == {"default"}  # one number speaks for every kind
+        changes["quality"] = said.quality if all_kinds else {**card.quality, **said.quality}
     return replace(card, **changes) if changes else card
 
 
