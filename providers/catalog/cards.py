@@ -23,6 +23,7 @@ VENDORS: Mapping[str, str] = {
 }  # fmt: skip
 _DATE = re.compile(r"-20\d{2}-?[01]\d-?[0-3]\d$")
 _BILLIONS = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)b(?![a-z0-9])")
+_ACTIVE = re.compile(r"(?<![a-z0-9.])a(\d+(?:\.\d+)?)b(?![a-z0-9])")
 _LETTERS: Mapping[str, Capability] = {"t": "tools", "j": "json", "v": "vision", "r": "reasoning"}
 
 
@@ -139,6 +140,7 @@ def _bundled(provider: str, model: str) -> ModelCard:
         retires=facts.get("ends") or (old.shutdown if old else None),
         replaced_by=old.now if old else None,
         open_weights=family.open,
+        parameters_b=_parameters(name) if family.open else None,
         flags=flags | {"responses_only"} if "p" in caps else flags,
         known=bool(facts) or _window(provider, model) > 0,
         source=snapshot()["about"]["cards"] if facts else "name",
@@ -186,7 +188,7 @@ def _configured(card: ModelCard, said: Override) -> ModelCard:
     if said.context_window is not None:
         changes |= {"max_input": None, "known": True}
     if said.quality is not None:
-        all_kinds = said.quality.keys() == {"default"}  # one number speaks for every kind
+        all_kinds = set(said.quality) == {"default"}  # one number speaks for every kind
         changes["quality"] = said.quality if all_kinds else {**card.quality, **said.quality}
     return replace(card, **changes) if changes else card
 
@@ -229,6 +231,12 @@ def _size(name: str) -> str:
     if billions is None:
         return "unknown"
     return next(size["quality"] for size in table("families.toml")["sizes"] if billions > size["above"])
+
+
+def _parameters(name: str) -> tuple[float, float] | None:
+    """Active billions as the id says: `30b-a3b` is 3, a plain `70b` 70."""
+    found = _ACTIVE.search(name) or _BILLIONS.search(name)
+    return (float(found.group(1)), float(found.group(1))) if found else None
 
 
 @cache
