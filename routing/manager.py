@@ -83,6 +83,7 @@ class ProviderManager:
         async with self._trip(ask, tell) as trip:
             with anyio.fail_after(trip.deadline - self._clock() + GRACE_S):
                 async with self._recall.flight(trip.ask) as flight:
+                    trip.ask = flight.ask
                     if (result := flight.found) is None:
                         live = await self._travel(trip, self._whole)
                         result = await self._arrive(trip, flight, live)
@@ -104,6 +105,7 @@ class ProviderManager:
     @asynccontextmanager
     async def _stream(self, ask: Ask) -> AsyncGenerator[ReceiptedStream | Remembered]:
         async with self._trip(ask, silent) as trip, self._recall.flight(trip.ask) as flight:
+            trip.ask = flight.ask
             if flight.found is not None:
                 self._observer(Answered(flight.found.receipt))
                 yield Remembered(flight.found)

@@ -88,6 +88,11 @@ class Flight(Protocol):
     @property
     def found(self) -> Result | None: ...
 
+    @property
+    def ask(self) -> Ask:
+        """The ask as it shall be sent: with its thread, its context, its text made safe."""
+        ...
+
     async def keep(self, result: Result) -> None:
         """Make the answer and its receipt durable, before anybody sees it; feed caches if it met the contract."""
         ...
@@ -296,6 +301,9 @@ class NoPurse:
 class _Empty:
     found: Result | None = None
 
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+
     async def keep(self, result: Result) -> None:
         del result
 
@@ -306,8 +314,7 @@ class NoRecall:
     @asynccontextmanager
     async def flight(self, ask: Ask) -> AsyncGenerator[Flight]:
         """Find nothing."""
-        del ask
-        yield _Empty()
+        yield _Empty(ask)
 
 
 class _Place:

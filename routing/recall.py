@@ -42,6 +42,7 @@ class Found:
     """A flight that has landed already."""
 
     found: Result | None
+    ask: Ask
 
     async def keep(self, result: Result) -> None:
         """It is kept."""
@@ -83,7 +84,7 @@ class Replay:
         while (running := self._running.get(name)) is not None:
             if (joined := await _join(running, key)) is not None:
                 self._tell("joined", joined)
-                yield Found(_again(joined, "joined"))
+                yield Found(_again(joined, "joined"), ask)
                 return
         twin = self._running[name] = Twin(key)
         try:
@@ -105,7 +106,7 @@ class Replay:
     async def _lead(self, ask: Ask, key: str, twin: Twin) -> AsyncGenerator[Flight]:
         if (known := await self._known(ask, key)) is not None:
             twin.outcome = known
-            yield Found(known)
+            yield Found(known, ask)
             self.archive.deliver(known.receipt.id, reached=True)
             return
         kept = ""
@@ -168,6 +169,7 @@ class Kept:
 
     def __init__(self, recall: Replay, ask: Ask, key: str, below: Flight, twin: Twin | None = None) -> None:
         self.found = below.found
+        self.ask = below.ask
         self.id = ""
         self._recall = recall
         self._ask = ask

@@ -26,15 +26,16 @@ from routing.guard import Guards
 from routing.journal import Kept
 from routing.limits import Limiter
 from routing.manager import ProviderManager
+from routing.prepared import Prepared
 from routing.recall import Replay
 from routing.signals import Traffic
 from routing.store.sqlite import SqliteStore, sqlite
 from routing.strategies import names as strategies
-from routing.types import Deployment
+from routing.types import Ask, Deployment
 
 from . import settings
 from .app import App
-from .config import Loaded
+from .config import Config, Loaded
 from .config.world import World
 from .engines import engines
 from .hub import Hub
@@ -42,6 +43,8 @@ from .living import living
 from .proxies import proxies
 from .roster import Roster, Wires
 from .seats import seats
+
+THREAD_TOKENS = 24_000  # of a conversation's newest turns: fits every window worth routing to, with room to answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,21 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Groun
         traffic,
         store,
         Tracker(store.ledger, Tariffs(cost_nano, _found_price), observer=hub),
-        Replay(store.archive, store.archive, texts=loaded.config.store.texts == "full", observer=hub),
+        _recall(store, loaded.config, hub),
         found,
         demo,
     )
+
+
+def _recall(store: SqliteStore, config: Config, hub: Hub) -> Replay:
+    """Replay by the caller's arguments, then the thread, then (as they land) context and caches."""
+    threads = Conversations(store.archive, _tokens)
+
+    async def _thread(ask: Ask) -> Ask:
+        return await threads.recalled(ask, THREAD_TOKENS)
+
+    beneath = Prepared([_thread])
+    return Replay(store.archive, store.archive, beneath=beneath, texts=config.store.texts == "full", observer=hub)
 
 
 def _found_price(provider: str, model: str) -> Price | None:

@@ -237,7 +237,7 @@ async def test_what_lies_beneath_is_asked_next_and_fed(store):
                 async def keep(self, result: Result) -> None:
                     fed.append(result)
 
-            yield Below(self.hit)
+            yield Below(self.hit, asked)
 
     cache, model = Cache(), Model()
     recall = replay(store, beneath=cache)

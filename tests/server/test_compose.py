@@ -72,3 +72,13 @@ async def test_without_any_provider_the_refusal_says_what_to_do(tmp_path: Path) 
         with pytest.raises(Exception) as caught:
             await app.manager.generate(ask(model="auto"))
     assert caught.value.code == "no_model" and caught.value.hint
+
+
+async def test_a_conversation_goes_on_with_its_handle_and_is_its_callers_own(tmp_path: Path) -> None:
+    async with opener(world(tmp_path), demo=True)() as app:
+        first = await app.manager.generate(ask("My name is Ada.", model="sim/echo"))
+        second = await app.manager.generate(ask("Who am I?", "sim/echo", conversation=first.receipt.conversation))
+        assert "My name is Ada." in second.answer.text
+        with pytest.raises(Exception) as caught:
+            await app.manager.generate(ask("x", "sim/echo", conversation=first.receipt.id, caller="eve"))
+    assert caught.value.code == "invalid_request"
