@@ -186,15 +186,27 @@ class Fold:
         return deltas
 
     def _outputs(self, response: Mapping[str, Any]) -> tuple[Delta, ...]:
-        """The whole output: everything of a whole answer, nothing of a streamed one whose items came before."""
+        """The whole output: everything of a whole answer; of a streamed one what its deltas did not bring."""
+        draft = self._draft
+        sofar, refused = "".join(draft.text), bool(draft.refusal)
         deltas: tuple[Delta, ...] = _NOTHING
-        began = bool(self._draft.text or self._draft.refusal)
+        draft.text.clear()
         for place, item in enumerate(objects(response.get("output"))):
-            if item.get("type") == "message":
-                deltas += _NOTHING if began else self._message(item)
-            else:
+            if item.get("type") != "message":
                 deltas += self._finished({"output_index": place, "item": item})
-        return deltas
+            elif not refused:
+                said = self._message(item)
+                deltas += _NOTHING if sofar else said
+        return deltas + self._completed(sofar) if sofar else deltas
+
+    def _completed(self, sofar: str) -> tuple[Delta, ...]:
+        """The final text counts, even where pieces were lost; what was handed out can be completed, not unsaid."""
+        full = "".join(self._draft.text)
+        if not full:
+            self._draft.text.append(sofar)
+        elif full.startswith(sofar) and len(full) > len(sofar):
+            return (Delta("text", scrub(full[len(sofar) :])),)
+        return _NOTHING
 
     def _error(self, event: Any) -> tuple[Delta, ...]:
         raise self._draft.failure(event)
