@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from math import inf
+from typing import TypeVar
 
 import anyio
 
@@ -23,6 +24,7 @@ from .signals import Traffic
 from .trip import Trip
 from .types import Attempt
 
+T = TypeVar("T")
 SHARE = 0.5  # of the time left that a silent provider may use up while somebody else could still be asked
 COARSE_S = 0.25  # how exactly silence is measured: moving a timer at every delta would cost more than the delta
 OURS_S = 5.0  # silence shorter than this is our impatience, not the provider's fault: no vote
@@ -132,8 +134,13 @@ class Caller:
             if not live.done:
                 await self._abandon(live, None)
 
-    async def whole(self, trip: Trip, hop: Hop, heard: Callable[[], None] | None = None) -> Live:
-        """Ask and read to the end, telling as it grows. Raises as `call`, and where the contract is not met."""
+    async def whole(
+        self, trip: Trip, hop: Hop, landed: Callable[[Live], Awaitable[T]], heard: Callable[[], None] | None = None
+    ) -> T:
+        """Ask and read to the end, telling as it grows. Raises as `call`, and where the contract is not met.
+
+        `landed` makes of it what is returned, before anything is given back: nobody can cancel between paid and kept.
+        """
         async with self.call(trip, hop) as live:
             told = trip.tell is not silent
             while (delta := await live.next()) is not None:
@@ -142,7 +149,8 @@ class Caller:
                 if told and delta.kind == "text":
                     trip.tell(Progressed(trip.id, f"{hop.deployment.name} answers", delta.text, live.number))
             await self.finish(live)
-        return live
+            return await landed(live)
+        raise AssertionError("a call swallows nothing")
 
     async def fail(self, live: Live, error: ProviderError) -> None:
         """A live stream broke after it was handed over: vote and settle now, while its reader is told."""

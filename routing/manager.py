@@ -84,9 +84,7 @@ class ProviderManager:
             with anyio.fail_after(trip.deadline - self._clock() + GRACE_S):
                 async with self._recall.flight(trip.ask) as flight:
                     trip.ask = flight.ask
-                    if (result := flight.found) is None:
-                        live = await self._travel(trip, self._whole)
-                        result = await self._arrive(trip, flight, live)
+                    result = flight.found or await self._travel(trip, partial(self._whole, flight))
         self._observer(Answered(result.receipt))
         return result
 
@@ -190,25 +188,26 @@ class ProviderManager:
             route.turned_away(hop, getattr(error, "wait_s", 0.0), now)
         trip.turned(hop.deployment, error)
 
-    async def _whole(self, trip: Trip, route: Itinerary, hop: Hop) -> Live:
+    async def _whole(self, flight: ports.Flight, trip: Trip, route: Itinerary, hop: Hop) -> Result:
         """One attempt to its end, with a hedge beside it where that is asked for, allowed and affordable."""
+        landed = partial(self._arrive, trip, flight)
         delay = self._hedger.delay_s(hop.deployment.name) if trip.ask.hedge else None
         if delay is None:
-            return await self._caller.whole(trip, hop)
+            return await self._caller.whole(trip, hop, landed)
 
-        def second() -> Awaitable[Live] | None:
+        async def beside(spare: Hop) -> Result:
+            route.started(spare)
+            try:
+                return await self._caller.whole(trip, spare, landed)
+            except FAILURES as error:
+                self._learn(trip, route, spare, error)
+                raise
+
+        def second() -> Awaitable[Result] | None:
             spare = route.spare(self._clock(), hop.deployment)
-            return self._beside(trip, route, spare) if spare and self._hedger.take() else None
+            return beside(spare) if spare and self._hedger.take() else None
 
-        return await race(partial(self._caller.whole, trip, hop), second, delay)
-
-    async def _beside(self, trip: Trip, route: Itinerary, hop: Hop) -> Live:
-        route.started(hop)
-        try:
-            return await self._caller.whole(trip, hop)
-        except FAILURES as error:
-            self._learn(trip, route, hop, error)
-            raise
+        return await race(partial(self._caller.whole, trip, hop, landed), second, delay)
 
     async def _hand_over(self, stack: AsyncExitStack, trip: Trip, route: Itinerary, hop: Hop) -> tuple[Live, Delta]:
         """One attempt to its first token; from then on it lives on the caller's stack."""
