@@ -171,9 +171,9 @@ class Line:
     def guess_s(self, tokens: float) -> float:
         """The likely wait of one who came now, behind all who wait already."""
         wait_s, _ = self.rate_wait(tokens, self.waiting_requests, self.waiting_tokens)
-        places = self.limits.concurrency
-        full = places is not None and self._no_place()
-        behind = max(self._held_s, 0.1) * (self.waiting_requests + 1) / places if full else 0.0
+        behind, places = 0.0, self.limits.concurrency
+        if places is not None and self._no_place():
+            behind = max(self._held_s, 0.1) * (self.waiting_requests + 1) / places
         return max(0.0, wait_s, behind)
 
     def take(self, tokens: float) -> None:
