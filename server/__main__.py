@@ -5,12 +5,6 @@ Late imports here are on purpose: a host waits for the first answer, and everyth
 
 import gc
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
-    from server.app import App
 
 
 def main() -> None:
@@ -19,29 +13,15 @@ def main() -> None:
     argv = sys.argv[1:]
     if not argv and not sys.stdin.isatty():
         argv = ["serve"]
-    if argv[:1] == ["serve"] and set(argv[1:]) <= {"--demo"}:
-        sys.exit(_serve(demo="--demo" in argv))
+    from server.serve import short, short_way
+
+    if (plain := short(argv)) is not None:
+        short_way(plain[0], demo=plain[1])
+        return
     from server.cli import run
 
     gc.enable()
     sys.exit(run(argv))
-
-
-def _serve(*, demo: bool) -> int:
-    import anyio
-
-    from server.serve import serve_stdio
-
-    def _open() -> "AbstractAsyncContextManager[App]":
-        from server.app import opener
-        from server.config.world import world
-
-        return opener(world(), demo=demo)()
-
-    gc.enable()
-    gc.freeze()
-    anyio.run(serve_stdio, _open)
-    return 0
 
 
 if __name__ == "__main__":
