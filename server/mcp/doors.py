@@ -1,7 +1,12 @@
 """The SDK's private doors we use, each for want of a public one in 2.3 (guide mcp-sdk §3). Test every upgrade."""
 
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from mcp.server.auth.middleware.auth_context import auth_context_var
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
 
@@ -15,3 +20,29 @@ def without_spans(server: MCPServer[Any]) -> None:
     """Take out the span per message: 10 to 18 % of a small call, for nothing when nobody exports."""
     kept = [layer for layer in server.middleware if type(layer).__name__ != "OpenTelemetryMiddleware"]
     server.middleware[:] = kept
+
+
+def identity(name: str, scopes: Sequence[str]) -> AuthenticatedUser:
+    """A caller as the SDK knows one: sessions, sealed state and tasks are bound to it."""
+    return AuthenticatedUser(AccessToken(token="", client_id=name, scopes=list(scopes), subject=name))
+
+
+@contextmanager
+def acting(user: AuthenticatedUser | None) -> Generator[None]:
+    """Make `user` the one whom the SDK's handlers see."""
+    if user is None:
+        yield
+        return
+    token = auth_context_var.set(user)
+    try:
+        yield
+    finally:
+        auth_context_var.reset(token)
+
+
+def end_listening(server: MCPServer[Any]) -> None:
+    """Give every `subscriptions/listen` stream its final frame."""
+    entry = lowlevel(server).get_request_handler("subscriptions/listen")
+    close = getattr(entry.handler, "close", None) if entry is not None else None
+    if close is not None:
+        close()

@@ -1,0 +1,177 @@
+"""Who may come in: Host and Origin compared exactly on every route, a bearer token on all but the open ones.
+
+Plain ASGI around the whole application: the SDK checks its own route only, and by prefix (`localhost:1.evil.com` passes).
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.mcp import doors
+
+LONGEST_HEAD = 32 << 10  # bytes of all headers
+OPEN = ("/healthz", "/readyz")
+OPEN_BELOW = "/.well-known/"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls, and what it may: scopes `read`, `generate`, `admin`; empty means all."""
+
+    name: str
+    scopes: tuple[str, ...] = ()
+
+
+class Verifier(Protocol):
+    """Tells who stands behind a request's credentials."""
+
+    async def __call__(self, scope: Scope, token: str | None) -> Principal | None:
+        """The principal, or None. `token` is the bearer token sent; a cookie is in the scope's headers."""
+        ...
+
+
+class Tokens:
+    """Static bearer tokens by name. Compared by digest and in constant time; the tokens themselves are not kept."""
+
+    def __init__(self, tokens: Sequence[tuple[str, str]]) -> None:
+        self._known = [(name, _digest(token)) for name, token in tokens]
+
+    async def __call__(self, scope: Scope, token: str | None) -> Principal | None:
+        """The first whose token this is."""
+        del scope
+        sent = _digest(token or "")
+        hits = [name for name, known in self._known if hmac.compare_digest(known, sent)]
+        return Principal(hits[0]) if hits and token else None
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where we are reachable: Host headers and Origins that are ours, compared whole."""
+
+    hosts: frozenset[str]
+    origins: frozenset[str]
+
+    @classmethod
+    def of(cls, host: str, port: int, hosts: Sequence[str] = (), origins: Sequence[str] = ()) -> "Address":
+        """Loopback names and `host` with the port served, and what the configuration adds (with its own port or none)."""
+        bound = f"[{host}]" if ":" in host else host
+        names = {*LOOPBACK, bound} - {"0.0.0.0", "[::]"}  # noqa: S104 - a wildcard is no name
+        known = {f"{name}:{port}" for name in names} | {host.lower() for host in hosts}
+        if port == 80:
+            known |= names
+        same = {f"{scheme}://{name}" for name in known for scheme in ("http", "https")}
+        return cls(frozenset(known), frozenset(same | {_origin(origin) for origin in origins}))
+
+    def knows_host(self, value: str | None) -> bool:
+        """Whether a Host header names us."""
+        return value is not None and value.lower() in self.hosts
+
+    def knows_origin(self, value: str | None) -> bool:
+        """Whether a page from this Origin may talk to us; no Origin means no page."""
+        return value is None or _origin(value) in self.origins
+
+
+def _origin(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        plain = parts.scheme and parts.netloc and not (parts.path.strip("/") or parts.query or parts.fragment)
+    except ValueError:
+        plain = False
+    return value.rstrip("/").lower() if plain else "\0"  # equal to nothing allowed
+
+
+class Guard:
+    """The ASGI layer. Refusals are small JSON documents that tell what to do."""
+
+    def __init__(self, app: ASGIApp, address: Address, verifier: Verifier) -> None:
+        self._app = app
+        self._address = address
+        self._verify = verifier
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request pass, or answer it here."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return  # no websockets here: the server closes them
+        refusal = self._unwelcome(scope)
+        if refusal is None:
+            refusal = await self._identify(scope)
+        if refusal is not None:
+            await _answer(send, *refusal)
+            return
+        with doors.acting(scope.get("user")):
+            await self._app(scope, receive, send)
+
+    def _unwelcome(self, scope: Scope) -> "Refused | None":
+        headers = _Headers(scope)
+        if headers.size > LONGEST_HEAD:
+            return Refused(431, "The request's headers are too large.")
+        if not self._address.knows_host(headers.only("host")):
+            return Refused(421, "This Host is not served here. Add it to [http] hosts.")
+        if not self._address.knows_origin(headers.only("origin")):
+            return Refused(403, "This Origin may not call. Add it to [http] origins.")
+        kind = headers.only("content-type") or ""
+        media = kind.partition(";")[0].strip().lower()
+        if scope["method"] == "POST" and media.startswith("application/json") and media != "application/json":
+            return Refused(415, "The content type must be application/json.")
+        return None
+
+    async def _identify(self, scope: Scope) -> "Refused | None":
+        path = scope["path"]
+        if path in OPEN or path.startswith(OPEN_BELOW):
+            return None
+        scheme, _, token = (_Headers(scope).only("authorization") or "").partition(" ")
+        principal = await self._verify(scope, token.strip() if scheme.lower() == "bearer" else None)
+        if principal is None:
+            sent = 'error="invalid_token", ' if token else ""
+            challenge = f'Bearer {sent}realm="plenum"'
+            return Refused(401, "A bearer token is needed: `plenum tokens create NAME`.", challenge)
+        scope["plenum.principal"] = principal
+        scope["plenum.caller"] = principal.name
+        scope["user"] = doors.identity(principal.name, principal.scopes)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An answer given at the door."""
+
+    status: int
+    message: str
+    challenge: str = ""
+
+    def __iter__(self) -> Any:
+        return iter((self.status, self.message, self.challenge))
+
+
+class _Headers:
+    def __init__(self, scope: Scope) -> None:
+        self._raw: list[tuple[bytes, bytes]] = scope["headers"]
+        self.size = sum(len(name) + len(value) + 4 for name, value in self._raw)
+
+    def only(self, name: str) -> str | None:
+        """The header's value; something no rule accepts when it was sent twice."""
+        found = [value.decode("latin-1") for key, value in self._raw if key == name.encode()]
+        return "\0".join(found) if found else None
+
+
+async def _answer(send: Send, status: int, message: str, challenge: str) -> None:
+    body = json.dumps({"error": {"message": message, "code": status}}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if challenge:
+        headers.append((b"www-authenticate", challenge.encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,51 @@
+"""Several processes on one port. They share the socket, and the key that seals what one asked and another is answered."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+RESTART_S = 1.0  # between the death of a worker and its successor
+END_S = 15.0
+STATE_KEY, SOCKET_FD = "PLENUM_STATE_KEY", "PLENUM_SOCKET_FD"
+
+
+def supervise(listening: socket.socket, workers: int, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Keep `workers` processes of `command` on one socket until SIGTERM or SIGINT; the kernel spreads the connections."""
+    fd = listening.fileno()
+    key = environment.get(STATE_KEY) or secrets.token_hex(32)
+    shared = {**environment, SOCKET_FD: str(fd), STATE_KEY: key}
+    stop: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda sig, _: stop.append(sig))
+
+    def start() -> "subprocess.Popen[bytes]":
+        # The command is ours: this interpreter and this package.
+        return subprocess.Popen(command, env=shared, pass_fds=(fd,), stdin=subprocess.DEVNULL)  # noqa: S603
+
+    running = [start() for _ in range(workers)]
+    while not stop:
+        time.sleep(0.1)
+        running = [worker if worker.poll() is None or stop else _again(worker, start) for worker in running]
+    for worker in running:
+        worker.terminate()
+    for worker in running:
+        worker.wait(END_S)
+
+
+def _again(
+    worker: "subprocess.Popen[bytes]", start: "Callable[[], subprocess.Popen[bytes]]"
+) -> "subprocess.Popen[bytes]":
+    sys.stderr.write(f"worker {worker.pid} ended with {worker.returncode}; starting another\n")
+    time.sleep(RESTART_S)
+    return start()
+
+
+def inherited(environment: Mapping[str, str]) -> socket.socket | None:
+    """The socket a supervisor passed to this process."""
+    fd = environment.get(SOCKET_FD)
+    return socket.socket(fileno=os.dup(int(fd))) if fd else None
