@@ -123,6 +123,8 @@ class Guard:
             return Refused(421, "This Host is not served here. Add it to [http] hosts.")
         if not self._address.knows_origin(headers.only("origin")):
             return Refused(403, "This Origin may not call. Add it to [http] origins.")
+        if headers.only("content-length") is not None and headers.only("transfer-encoding") is not None:
+            return Refused(400, "A body has a length or is chunked, not both.")
         kind = headers.only("content-type") or ""
         media = kind.partition(";")[0].strip().lower()
         if scope["method"] == "POST" and media.startswith("application/json") and media != "application/json":

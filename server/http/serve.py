@@ -79,6 +79,11 @@ class Polite(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin; what an earlier server of this process left behind is cleared (the switch is global)."""
+        AppStatus.should_exit = False
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let calls end beside uvicorn's own waiting."""
         doors.end_listening(self._mcp)

@@ -139,8 +139,44 @@ def opener_of(app) -> Callable:
     return opener
 
 
+@asynccontextmanager
+async def served(app, *, heads=None, hosts=(), origins=(), state_key="") -> AsyncGenerator[int]:
+    """The house over HTTP in this process; gives the port. Its token is `secret`, of the caller `tester`."""
+    from server.http import serve
+
+    listening = serve.bound("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    listen = serve.Listen("127.0.0.1", port, (("tester", "secret"),), hosts, origins, state_key)
+    server = serve.polite(opener_of(app), listen)
+    if heads is not None:
+        server.config.http = heads.protocol()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(server.serve, [listening])
+        while not server.started:
+            await anyio.sleep(0.01)
+        try:
+            yield port
+        finally:
+            server.should_exit = True
+
+
 if __name__ == "__main__":
     from providers.simulator import load_scenario
     from server.serve import serve_stdio
 
-    anyio.run(serve_stdio, opener_of(small_app(load_scenario(os.environ.get("SCENARIO", "{}")))))
+    house = small_app(load_scenario(os.environ.get("SCENARIO", "{}")))
+    if sys.argv[1:2] == ["http"]:
+
+        async def main() -> None:
+            from server.http import serve
+
+            listening = serve.bound("127.0.0.1", 0)
+            port = listening.getsockname()[1]
+            print(port, flush=True)
+            await serve.polite(opener_of(house), serve.Listen("127.0.0.1", port, (("tester", "secret"),))).serve(
+                [listening]
+            )
+
+        anyio.run(main)
+    else:
+        anyio.run(serve_stdio, opener_of(house))
