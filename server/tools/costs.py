@@ -36,8 +36,8 @@ class Costs(Arguments):
     """Show what was spent and what is left: totals, groups, budgets, forecast, savings and advice, in USD."""
 
     period: Literal["today", "7d", "30d", "month", "all"] = "30d"
-    since: Annotated[date, Field(alias="from", strict=False, description="First day, instead of period")] | None = None
-    until: Annotated[date, Field(alias="to", strict=False, description="Last day, included")] | None = None
+    since: Annotated[date | None, Field(alias="from", strict=False, description="First day, instead of period")] = None
+    until: Annotated[date | None, Field(alias="to", strict=False, description="Last day, included")] = None
     group_by: GroupBy = "provider"
 
 
