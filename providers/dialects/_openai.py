@@ -90,16 +90,14 @@ _PARAMETERS: dict[str, Capability] = {
     "reasoning": "reasoning",
     "temperature": "sampling",
 }
-_MISTRAL: dict[str, Capability] = {"function_calling": "tools", "vision": "vision"}
 
 
 def _capabilities(entry: Mapping[str, Any]) -> frozenset[Capability] | None:
+    """OpenRouter's alone are complete; Mistral's say nothing of JSON and sampling, so the catalogue knows better."""
     parameters = [string(item) for item in items(entry.get("supported_parameters"))]
-    flags = mapping(entry.get("capabilities"))
-    if not parameters and not flags:
+    if not parameters:
         return None
     found: set[Capability] = {_PARAMETERS[name] for name in parameters if name in _PARAMETERS}
-    found |= {name for word, name in _MISTRAL.items() if flags.get(word) is True}
     if "image" in items(mapping(entry.get("architecture")).get("input_modalities")):
         found.add("vision")
     found.add("streaming")

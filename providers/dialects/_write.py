@@ -48,10 +48,15 @@ def grant(request: Request, card: ModelCard, lacks: Iterable[Wish] = ()) -> Gran
         else:
             values[name] = value
     choice = request.tool_choice if request.tools else "auto"
-    if choice not in ("auto", "none") and card.flags & {"no_forced_tool", "no_tool_choice"}:
+    if choice not in ("auto", "none") and _unforceable(card.flags):
         warnings.append(f"tool_choice {choice!r} was not sent: {card.id} cannot be forced to call a tool")
         choice = "auto"
     return Granted(values, effort, choice, warnings)
+
+
+def _unforceable(flags: frozenset[str]) -> bool:
+    """DeepSeek can be forced as soon as it does not think, and `thinking_type` can see to that."""
+    return "no_tool_choice" in flags or ("no_forced_tool" in flags and "thinking_type" not in flags)
 
 
 def _refused(request: Request, card: ModelCard, effort: Effort | None) -> set[Wish]:

@@ -5,12 +5,11 @@ exchanges, platform.claude.com/docs/en/api/migration-2026-10-21, guide providers
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from ..errors import Malformed, NotHere, ProviderError
 from ..types import (
     Answer,
-    Capability,
     Delta,
     Image,
     Listed,
@@ -390,19 +389,10 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _listed(entry: Mapping[str, Any]) -> Listed:
-    tree = mapping(entry.get("capabilities"))
+    """Limits and end. The capability tree says nothing of sampling, so it may not replace what the catalogue knows."""
     return Listed(
         id=scrub(entry["id"])[:200],
         context_window=count(entry.get("max_input_tokens")),
         max_output=count(entry.get("max_tokens")),
-        capabilities=_capabilities(tree) if tree else None,
         retires=string(entry.get("retires_at"))[:10] or None,
     )
-
-
-_TREE: dict[str, Capability] = {"image_input": "vision", "structured_outputs": "json", "thinking": "reasoning"}
-
-
-def _capabilities(tree: Mapping[str, Any]) -> frozenset[Capability]:
-    found = {name for word, name in _TREE.items() if mapping(tree.get(word)).get("supported") is True}
-    return cast("frozenset[Capability]", frozenset({*found, "streaming", "tools"}))

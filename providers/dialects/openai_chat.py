@@ -273,6 +273,8 @@ def _settings(request: Request, granted: Granted, flags: frozenset[str]) -> dict
 
 def _effort(granted: Granted, flags: frozenset[str]) -> dict[str, Any]:
     effort = granted.effort
+    if "thinking_type" in flags:
+        return _thinking(granted)
     parsed = {"reasoning_format": "parsed"} if "reasoning_parsed" in flags else {}
     if effort is None:
         return parsed
@@ -280,11 +282,17 @@ def _effort(granted: Granted, flags: frozenset[str]) -> dict[str, Any]:
         return {"reasoning": {"effort": effort}}
     if "reasoning_enabled" in flags:
         return {"reasoning": {"enabled": effort != "none"}}
-    if "thinking_type" not in flags:
-        return {"reasoning_effort": effort, **parsed}
-    if effort == "none":
+    return {"reasoning_effort": effort, **parsed}
+
+
+def _thinking(granted: Granted) -> dict[str, Any]:
+    """DeepSeek thinks unless told not to, and refuses a forced tool while it does."""
+    effort, forced = granted.effort, granted.tool_choice not in ("auto", "none")
+    if forced and effort not in (None, "none"):
+        granted.warnings.append("reasoning was not sent: it cannot be combined with a forced tool choice")
+    if forced or effort == "none":
         return {"thinking": {"type": "disabled"}}
-    return {"thinking": {"type": "enabled"}, "reasoning_effort": effort}
+    return {"thinking": {"type": "enabled"}, "reasoning_effort": effort} if effort is not None else {}
 
 
 def _native(schema: Mapping[str, Any], card: ModelCard) -> bool:
