@@ -1,0 +1,270 @@
+"""The file: one for all processes, private, current, and in a clear state when its disk or its past is bad."""
+
+import os
+import stat
+from pathlib import Path
+
+import anyio
+import apsw
+import pytest
+
+from providers.types import Usage
+from routing.errors import BudgetExceeded
+from routing.events import StoreFailed
+from routing.store.faults import ADVICE, Declined, StoreFault
+from routing.store.ledger import Closing
+from routing.store.sqlite import sqlite
+from routing.store.sqlite.connection import NETWORK, SAFE_SQLITE, file_system, refuse_network
+from routing.store.sqlite.schema import MIGRATIONS
+from tests.routing.money import Told, answer, bill, rows, spent, tracker
+
+pytestmark = pytest.mark.anyio
+
+
+def limit_pages(store, pages: int):
+    return store.writer.submit(lambda db: db.execute(f"PRAGMA max_page_count = {pages}").get).wait()
+
+
+async def test_sqlite_has_the_wal_reset_fix():
+    assert tuple(map(int, apsw.sqlite_lib_version().split("."))) >= SAFE_SQLITE
+
+
+async def test_the_file_is_private_durable_and_at_the_newest_schema(store):
+    assert stat.S_IMODE(os.stat(store.path).st_mode) == 0o600
+    read = lambda pragma: store.writer.submit(lambda db: db.execute(f"PRAGMA {pragma}").get).wait()
+    assert [await read(p) for p in ("journal_mode", "synchronous", "user_version")] == ["wal", 2, len(MIGRATIONS)]
+
+
+async def test_many_operations_share_one_commit(store):
+    before = store.writer.transactions
+    async with anyio.create_task_group() as tasks:
+        for _ in range(400):
+            tasks.start_soon(store.writer.submit(lambda db: db.execute("SELECT 1").get).wait)
+    assert store.writer.transactions - before < 40
+
+
+async def test_one_bad_operation_does_not_take_its_batch_along(store):
+    def bad(db):
+        db.execute("INSERT INTO meta VALUES('left', 'behind')")
+        raise Declined
+
+    def good(n):
+        return lambda db: db.execute("INSERT INTO meta VALUES(?, '')", (f"k{n}",)) and None
+
+    pendings = [store.writer.submit(bad if n == 7 else good(n)) for n in range(20)]
+    pendings.append(store.writer.submit(good(3)))  # the same key twice: the database's own refusal
+    pendings.append(store.writer.submit(lambda db: 1 / 0))
+    failed = []
+    for pending in pendings:
+        try:
+            await pending.wait()
+        except Exception as error:
+            failed.append(type(error))
+    assert failed == [Declined, StoreFault, ZeroDivisionError]
+    assert rows(store, "SELECT count(*), sum(key = 'left') FROM meta WHERE key LIKE 'k%' OR key = 'left'") == [(19, 0)]
+
+
+async def test_what_is_written_later_rides_along_or_goes_when_it_is_quiet(store):
+    store.writer.later(lambda db: db.execute("INSERT INTO meta VALUES('ride', '1')"))
+    await store.writer.submit(lambda db: None).wait()
+    assert rows(store, "SELECT value FROM meta WHERE key = 'ride'") == [("1",)]
+    done = anyio.Event()
+    home = __import__("asyncio").get_running_loop()
+    store.writer.later(lambda db: home.call_soon_threadsafe(done.set))
+    with anyio.fail_after(5):
+        await done.wait()
+
+
+async def test_closing_writes_what_is_queued(tmp_path: Path):
+    path = tmp_path / "p.db"
+    async with sqlite(path) as store:
+        for n in range(1500):
+            store.writer.submit(lambda db, n=n: db.execute("INSERT INTO meta VALUES(?, '')", (f"k{n}",)))
+        store.writer.later(lambda db: db.execute("INSERT INTO meta VALUES('kz', '')"))
+    assert rows(path, "SELECT count(*) FROM meta WHERE key LIKE 'k%'") == [(1501,)]
+    assert list(path.with_name("p.db.owners").iterdir()) == []
+    with pytest.raises(StoreFault, match="shutting down"):
+        await store.writer.submit(lambda db: None).wait()
+
+
+async def test_a_full_disk_refuses_calls_settles_open_ones_and_heals(store):
+    told = Told()
+    purse = tracker(store, 1e6, observer=told)
+    pages = await store.writer.submit(lambda db: db.execute("PRAGMA page_count").get).wait()
+    async with purse.hold(bill("first")) as held:
+        await limit_pages(store, pages + 3)
+        with pytest.raises(BudgetExceeded, match="disk holding Plenum's ledger is full") as refused:
+            for n in range(5_000):
+                async with purse.hold(bill(str(n))) as other:
+                    await other.settle(answer())
+        assert "free some space" in refused.value.hint
+        assert {event.state for event in told.of(StoreFailed)} == {"full"}
+        await held.settle(answer())
+    await limit_pages(store, 10**6)
+    async with purse.hold(bill("after")) as held:
+        await held.settle(answer())
+    await store.ledger.reclaim().wait()
+    await store.ledger.reclaim().wait()
+    assert purse.unsettled == {}
+    assert rows(store, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(store, "SELECT count(*) FROM attempt WHERE state = 0") == [(0,)]
+    assert spent(store) == (rows(store, "SELECT sum(cost) / 1000 FROM attempt")[0][0], 0)
+
+
+async def test_a_settlement_that_cannot_be_written_keeps_its_hold_and_is_tried_again(store):
+    purse = tracker(store, 1.0)
+    async with purse.hold(bill("a")) as held:
+        await store.writer.submit(
+            lambda db: db.execute("CREATE TRIGGER no BEFORE UPDATE ON attempt BEGIN SELECT RAISE(ABORT, 'no'); END")
+        ).wait()
+        cost = await held.settle(answer())
+    await store.ledger.reclaim().wait()
+    assert cost.usd == 0.0011
+    assert spent(store) == (0, 2000) and len(purse.unsettled) == 1
+    await store.writer.submit(lambda db: db.execute("DROP TRIGGER no")).wait()
+    async with purse.hold(bill("b")) as held:
+        await held.settle(answer())
+    await store.ledger.reclaim().wait()
+    assert spent(store) == (2200, 0) and purse.unsettled == {}
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser writes to read-only folders")
+async def test_a_read_only_folder_is_said_to_be_one(tmp_path: Path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(StoreFault) as fault:
+            async with sqlite(tmp_path / "sub" / "p.db"):
+                pytest.fail("opened")
+    finally:
+        tmp_path.chmod(0o700)
+    assert fault.value.state == "read_only" and "writable" in fault.value.hint
+
+
+async def test_a_folder_that_cannot_be_made_is_said_to_be_one(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreFault) as fault:
+        async with sqlite(tmp_path / "file" / "p.db"):
+            pytest.fail("opened")
+    assert fault.value.state == "read_only"
+    assert str(tmp_path) not in f"{fault.value} {fault.value.hint}"
+
+
+async def test_a_file_that_turns_read_only_refuses_calls_and_says_so(store):
+    purse = tracker(store, 1.0)
+    await store.writer.submit(lambda db: db.execute("PRAGMA query_only = 1").get).wait()
+    with pytest.raises(BudgetExceeded, match="cannot be written"):
+        async with purse.hold(bill()):
+            pytest.fail("spent what could not be booked")
+
+
+@pytest.mark.parametrize("damage", ["no database at all, just words " * 200, ""])
+async def test_a_damaged_file_is_never_replaced_silently(tmp_path: Path, damage: str):
+    path = tmp_path / "p.db"
+    if damage:
+        path.write_text(damage)
+    else:  # a torn page in the middle of a real one
+        async with sqlite(path) as store:
+            purse = tracker(store, 1e6)
+            for n in range(200):
+                async with purse.hold(bill(str(n))) as held:
+                    await held.settle(answer())
+        content = bytearray(path.read_bytes())
+        content[:4096] = bytes(4096)
+        path.write_bytes(content)
+        damage = content.decode("latin-1")
+    before = path.read_bytes()
+    with pytest.raises(StoreFault) as fault:
+        async with sqlite(path):
+            pytest.fail("opened")
+    assert fault.value.state == "corrupt" and "backup" in fault.value.hint
+    assert path.read_bytes() == before
+
+
+async def test_an_older_file_is_migrated_and_keeps_what_it_holds(tmp_path: Path):
+    path = tmp_path / "p.db"
+    db = apsw.Connection(str(path))
+    db.execute(MIGRATIONS[0])
+    db.execute("PRAGMA user_version = 1")
+    db.execute("""INSERT INTO attempt(owner, state, at, ask, number, caller, task, provider, model, asked, servers,
+      simulated, held, cost) VALUES('o', 1, 1.0, 'a', 1, 'c', '', 'p', 'm', 'auto', '', 0, 5, 4)""")
+    db.close()
+    async with sqlite(path):
+        assert rows(path, "SELECT cost, prefix, history, computed FROM attempt") == [(4, "", 0, None)]
+        assert rows(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+
+
+@pytest.mark.parametrize(("needs", "opens"), [("1", True), ("99", False), (None, False)])
+async def test_a_newer_file_is_used_only_if_it_says_this_version_can(tmp_path: Path, needs, opens):
+    path = tmp_path / "p.db"
+    async with sqlite(path) as store:
+        await store.writer.submit(lambda db: db.execute("PRAGMA user_version = 77").get).wait()
+        change = "DELETE FROM meta" if needs is None else f"UPDATE meta SET value = '{needs}'"
+        await store.writer.submit(lambda db: db.execute(change) and None).wait()
+    if opens:
+        async with sqlite(path) as store:
+            await store.ledger.reclaim().wait()
+        return
+    with pytest.raises(StoreFault, match="newer Plenum"):
+        async with sqlite(path):
+            pytest.fail("opened")
+
+
+def test_network_folders_are_refused(tmp_path: Path):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 8:1 / / rw - ext4 /dev/sda rw\n"
+        f"40 22 0:30 / {tmp_path}/net rw - nfs4 server:/x rw\n"
+        f"41 22 0:31 / {tmp_path}/net/local\\040disk rw - tmpfs none rw\n"
+    )
+    assert file_system(tmp_path / "net" / "deep", mounts) in NETWORK
+    assert file_system(tmp_path / "network", mounts) == "ext4"
+    assert file_system(tmp_path / "net" / "local disk" / "x", mounts) == "tmpfs"
+    refuse_network(tmp_path)
+    with pytest.raises(StoreFault) as fault:
+        refuse_network(Path("\\\\server\\share"))
+    assert fault.value.state == "network"
+
+
+def test_every_state_has_words_and_a_next_step():
+    for state in ADVICE:
+        fault = StoreFault(state, "detail")
+        assert str(fault) and fault.hint and "detail" not in str(fault)
+
+
+async def test_only_the_dead_are_reclaimed_at_what_they_held(store, tmp_path: Path):
+    purse = tracker(store, 1.0)
+    async with sqlite(store.path) as other:
+        theirs = tracker(other, 1.0)
+        async with purse.hold(bill("mine")) as mine, theirs.hold(bill("theirs")) as held:
+            assert await store.ledger.reclaim().wait() == 0
+            other.owner.close()  # what the kernel does when a process is killed
+            assert await store.ledger.reclaim().wait() == 1
+            await mine.settle(answer())
+            await held.settle(answer())  # it was not dead after all: what was booked stays booked
+        await other.ledger.reclaim().wait()
+        await store.ledger.reclaim().wait()
+    assert spent(store) == (2000 + 1100, 0)
+    assert rows(store, "SELECT ask, state, cost / 1000 FROM attempt ORDER BY 1") == [
+        ("mine", 1, 1100),
+        ("theirs", 3, 2000),
+    ]
+
+
+async def test_the_running_sums_are_what_the_attempts_add_up_to(store):
+    purse = tracker(store, 1.0)
+    for n in range(30):
+        async with purse.hold(bill(str(n), caller=f"c{n % 3}")) as held:
+            await held.settle(answer(usage=Usage(input=n + 1, output=n)))
+    await store.ledger.reclaim().wait()
+    ((total,),) = rows(store, "SELECT sum(cost) FROM attempt")
+    assert rows(store, "SELECT spent, held FROM budget") == [(total, 0)]
+
+
+async def test_an_attempt_is_settled_by_the_first_who_says_so_and_only_once(store):
+    purse = tracker(store, 1.0)
+    async with purse.hold(bill()) as held:
+        await held.settle(answer())
+    await store.ledger.reclaim().wait()
+    again = await store.ledger.settle(1, Closing("settled", 10**9, "priced"), purse.plan.limits).wait()
+    assert not again.fresh
+    assert spent(store) == (1100, 0)
