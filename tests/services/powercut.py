@@ -123,7 +123,9 @@ async def cut(found: Counter, rng: random.Random, acknowledged: int) -> None:
             whole = "SELECT count(*), coalesce(sum(cost), 0) FROM attempt WHERE state = 1"
             (count, total), (kept, spent) = (
                 db.execute(whole).fetchone(),
-                db.execute("SELECT (SELECT count(*) FROM receipt WHERE answer IS NOT NULL), spent FROM budget").fetchone(),
+                db.execute(
+                    "SELECT (SELECT count(*) FROM receipt WHERE answer IS NOT NULL), spent FROM budget"
+                ).fetchone(),
             )
             found["torn"] += total != spent
             found["lost"] += max(0, acknowledged - count) + max(0, acknowledged - kept)
