@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from providers.catalog import cost_nano, price
+from providers.catalog.carbon import grams
+from providers.catalog.tokens import Counter
 from providers.http import Http
 from providers.simulator import MODELS as SIM_MODELS
 from providers.simulator import Conduct, Scenario, SimProvider, parse_fault
 from providers.simulator import card as sim_card
 from providers.types import Message, Price
+from routing.admission import Admission, AdmissionSettings
 from routing.balancer import RoundRobin
 from routing.conversations import Conversations
 from routing.costs.pricing import Tariffs
@@ -23,6 +26,8 @@ from routing.costs.tally import Tally
 from routing.costs.tracker import Tracker
 from routing.directory import Names
 from routing.guard import Guards
+from routing.health import Health
+from routing.hybrid import Hybrids
 from routing.journal import Kept
 from routing.limits import Limiter
 from routing.manager import ProviderManager
@@ -56,8 +61,11 @@ class Ground:
     guards: Guards
     limiter: Limiter
     balancer: RoundRobin
+    health: Health
+    admission: Admission
     traffic: Traffic
     store: SqliteStore
+    counter: Counter
     tracker: Tracker
     recall: Replay
     engines: Sequence[Roster]
@@ -71,15 +79,18 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False) -> Async
         ground = await _ground(stack, loaded, demo=demo)
 
         async def _built(now: Loaded) -> App:
+            built = house(ground, now)
             await ground.tracker.adopt(settings.plan(now.config))
-            return house(ground, now)
+            return built
 
         yield await stack.enter_async_context(living(world, loaded, _built))
 
 
 async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Ground:
     wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment))
-    hub, traffic, balancer = Hub(), Traffic(time.monotonic), RoundRobin()
+    hub, traffic, balancer, health = Hub(), Traffic(time.monotonic), RoundRobin(), Health()
+    hub.subscribe(health.observe)
+    in_flight = loaded.config.routing.in_flight or AdmissionSettings().in_flight
     store = await stack.enter_async_context(sqlite(settings.store_path(loaded.config, loaded.folders)))
     hub.subscribe(Tally(store.books))
     found: Sequence[Roster] = ()
@@ -88,11 +99,14 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Groun
     return Ground(
         wires,
         hub,
-        Guards(settings.rules(loaded.config), watchers=(balancer,), observe=hub),
+        Guards(settings.rules(loaded.config), watchers=(balancer, health), observe=hub),
         Limiter(),
         balancer,
+        health,
+        Admission(AdmissionSettings(in_flight)),
         traffic,
         store,
+        Counter(),
         Tracker(store.ledger, Tariffs(cost_nano, _found_price), observer=hub),
         _recall(store, loaded.config, hub),
         found,
@@ -126,7 +140,9 @@ def house(ground: Ground, loaded: Loaded) -> App:
         return rosters[provider].adopt(model) if provider in rosters else None
 
     naming = settings.naming(config, frozenset(strategies()), demo=ground.demo)
-    directory = Names([*deployments, *simulated(demo=ground.demo)], naming, _adopt, today=today, providers=rosters)
+    names = Names([*deployments, *simulated(demo=ground.demo)], naming, _adopt, today=today, providers=rosters)
+    hybrids = {n: t.members for n, t in config.providers.table.items() if t.dialect == "hybrid" and t.enabled}
+    directory = Hybrids(names, hybrids) if hybrids else names
     manager = ProviderManager(
         directory,
         settings=settings.routing(config),
@@ -135,6 +151,8 @@ def house(ground: Ground, loaded: Loaded) -> App:
         gate=ground.limiter,
         guard=ground.guards,
         balancer=ground.balancer,
+        measure=ground.counter,
+        carbon=_carbon,
         traffic=ground.traffic,
         observer=ground.hub,
     )
@@ -152,6 +170,8 @@ def house(ground: Ground, loaded: Loaded) -> App:
         conversations=Conversations(ground.store.archive, _tokens),
         guard=ground.guards,
         gate=ground.limiter,
+        health=ground.health,
+        admission=ground.admission,
         store=ground.store,
         warnings=loaded.warnings,
     )
@@ -162,6 +182,14 @@ def _rosters(ground: Ground, loaded: Loaded) -> Mapping[str, Roster]:
         return {}
     found = {roster.seat.name: roster for roster in ground.engines}
     return found | {seat.name: Roster(seat, ground.wires) for seat in seats(loaded.config, loaded.environment)}
+
+
+def _carbon(deployment: Deployment, output_tokens: int, latency_s: float) -> tuple[float, float] | None:
+    if deployment.simulated:
+        return None
+    name = f"{deployment.provider}/{deployment.model}"
+    found = grams(name, output_tokens, latency_s, deployment.zone, deployment.card.parameters_b)
+    return (found.low, found.high) if found else None
 
 
 def _tokens(messages: tuple[Message, ...]) -> int:
