@@ -31,6 +31,7 @@ from routing.hybrid import Hybrids
 from routing.journal import Kept
 from routing.limits import Limiter
 from routing.manager import ProviderManager
+from routing.ports import Directory
 from routing.prepared import Prepared
 from routing.recall import Replay
 from routing.signals import Traffic
@@ -132,17 +133,7 @@ def _found_price(provider: str, model: str) -> Price | None:
 def house(ground: Ground, loaded: Loaded) -> App:
     """The app of one configuration on this ground. Raises ConfigFault."""
     config = loaded.config
-    rosters = _rosters(ground, loaded)
-    deployments = [d for roster in rosters.values() for d in roster.deployments()]
-    ground.limiter.replace(settings.limits([r.seat for r in rosters.values()], deployments))
-
-    def _adopt(provider: str, model: str) -> Deployment | None:
-        return rosters[provider].adopt(model) if provider in rosters else None
-
-    naming = settings.naming(config, frozenset(strategies()), demo=ground.demo)
-    names = Names([*deployments, *simulated(demo=ground.demo)], naming, _adopt, today=today, providers=rosters)
-    hybrids = {n: t.members for n, t in config.providers.table.items() if t.dialect == "hybrid" and t.enabled}
-    directory = Hybrids(names, hybrids) if hybrids else names
+    directory = _directory(ground, loaded)
     manager = ProviderManager(
         directory,
         settings=settings.routing(config),
@@ -175,6 +166,21 @@ def house(ground: Ground, loaded: Loaded) -> App:
         store=ground.store,
         warnings=loaded.warnings,
     )
+
+
+def _directory(ground: Ground, loaded: Loaded) -> Directory:
+    config, rosters = loaded.config, _rosters(ground, loaded)
+    deployments = [d for roster in rosters.values() for d in roster.deployments()]
+    ground.limiter.replace(settings.limits([r.seat for r in rosters.values()], deployments))
+
+    def _adopt(provider: str, model: str) -> Deployment | None:
+        return rosters[provider].adopt(model) if provider in rosters else None
+
+    naming = settings.naming(config, frozenset(strategies()), demo=ground.demo)
+    everybody = [*deployments, *simulated(demo=ground.demo)]
+    names = Names(everybody, naming, _adopt, today=today, providers=rosters)
+    hybrids = {n: t.members for n, t in config.providers.table.items() if t.dialect == "hybrid" and t.enabled}
+    return Hybrids(names, hybrids) if hybrids else names
 
 
 def _rosters(ground: Ground, loaded: Loaded) -> Mapping[str, Roster]:

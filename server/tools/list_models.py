@@ -92,7 +92,7 @@ def status(app: Any, deployment: Deployment) -> str:
 
 def health(app: Any, deployment: Deployment) -> dict[str, Any]:
     """Latency and success as measured, None where nothing was."""
-    seen = app.health.of(deployment) if app.health is not None else None
+    seen = app.health.model(deployment.name) if app.health is not None else None
     names = ("latency_p50_s", "latency_p95_s", "success_rate")
     return {name: getattr(seen, name, None) for name in names}
 
