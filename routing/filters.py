@@ -55,7 +55,7 @@ class Sizes:
 
     def estimate(self, card: ModelCard) -> int:
         """The likely number."""
-        known = self._estimates.get(card.family)
+        known = self._estimates.get(card.family or card.id)
         return known if known is not None else _remember(self._estimates, card, self.measure.estimate, self.request)
 
     def bound(self, card: ModelCard) -> int:
@@ -87,7 +87,7 @@ class Filters:
             if known is None or known[0] is not d:
                 known = fixed[d.name] = (d, self._fixed(d, needs))
             why = known[1]
-            if why is None and estimate(d.card) * MARGIN + least_output > d.card.context_window:
+            if why is None and estimate(d.card) * MARGIN + least_output > (d.card.max_input or d.card.context_window):
                 why = _window(d, needs, sizes)
             if why is None and not (unlimited and room(needs.ask, d) is None):
                 why = self._money(d, needs, sizes)
@@ -185,7 +185,11 @@ def _ability(d: Deployment, needs: Needs) -> tuple[str, str] | None:
 
 def _window(d: Deployment, needs: Needs, sizes: Sizes) -> Exclusion | None:
     output = min(needs.ask.request.max_tokens or LEAST_OUTPUT, d.card.max_output)
-    need = int(sizes.estimate(d.card) * MARGIN) + output
+    prompt = int(sizes.estimate(d.card) * MARGIN)
+    if d.card.max_input is not None and prompt > d.card.max_input:
+        why = f"about {prompt:,} tokens are above its input limit of {d.card.max_input:,}"
+        return Exclusion(d, why, code="context_too_long")
+    need = prompt + output
     if need <= d.card.context_window:
         return None
     why = f"about {need:,} tokens do not fit its window of {d.card.context_window:,}"
@@ -199,9 +203,10 @@ def _matches(d: Deployment, pattern: str) -> bool:
 def _remember(
     known: dict[str, int], card: ModelCard, count: Callable[[Request, ModelCard], int], request: Request
 ) -> int:
-    found = known.get(card.family)
+    key = card.family or card.id
+    found = known.get(key)
     if found is None:
-        found = known[card.family] = count(request, card)
+        found = known[key] = count(request, card)
     return found
 
 

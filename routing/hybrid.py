@@ -17,7 +17,7 @@ class Hybrids:
 
     def __init__(self, inner: Directory, members: Mapping[str, Sequence[str]]) -> None:
         self._inner = inner
-        self._providers = {name: frozenset(_leaves(name, members, ())) for name in members}
+        self._providers = {name: frozenset(leaves(name, members)) for name in members}
 
     def deployments(self) -> Sequence[Deployment]:
         """The members' own: a hybrid has none."""
@@ -43,11 +43,12 @@ class Hybrids:
         return Resolution(ask.model, (found,))
 
 
-def _leaves(name: str, members: Mapping[str, Sequence[str]], above: tuple[str, ...]) -> Iterator[str]:
+def leaves(name: str, members: Mapping[str, Sequence[str]], above: tuple[str, ...] = ()) -> Iterator[str]:
+    """The providers a hybrid comes down to. Raises ValueError where one is a member of itself."""
     if name in above:
         raise ValueError(f"the hybrid {name!r} is a member of itself: {' → '.join((*above, name))}")
     if name not in members:
         yield name
         return
     for member in members[name]:
-        yield from _leaves(member, members, (*above, name))
+        yield from leaves(member, members, (*above, name))

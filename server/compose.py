@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from providers.catalog import cost_nano, price
-from providers.catalog.carbon import grams
 from providers.catalog.tokens import Counter
 from providers.http import Http
 from providers.simulator import MODELS as SIM_MODELS
@@ -25,6 +24,7 @@ from routing.costs.reports import Accountant, Known
 from routing.costs.tally import Tally
 from routing.costs.tracker import Tracker
 from routing.directory import Names
+from routing.footprint import footprint
 from routing.guard import Guards
 from routing.health import Health
 from routing.hybrid import Hybrids
@@ -143,7 +143,7 @@ def house(ground: Ground, loaded: Loaded) -> App:
         guard=ground.guards,
         balancer=ground.balancer,
         measure=ground.counter,
-        carbon=_carbon,
+        carbon=footprint,
         traffic=ground.traffic,
         observer=ground.hub,
     )
@@ -179,8 +179,7 @@ def _directory(ground: Ground, loaded: Loaded) -> Directory:
     naming = settings.naming(config, frozenset(strategies()), demo=ground.demo)
     everybody = [*deployments, *simulated(demo=ground.demo)]
     names = Names(everybody, naming, _adopt, today=today, providers=rosters)
-    hybrids = {n: t.members for n, t in config.providers.table.items() if t.dialect == "hybrid" and t.enabled}
-    return Hybrids(names, hybrids) if hybrids else names
+    return Hybrids(names, hybrids) if (hybrids := settings.hybrids(config)) else names
 
 
 def _rosters(ground: Ground, loaded: Loaded) -> Mapping[str, Roster]:
@@ -188,14 +187,6 @@ def _rosters(ground: Ground, loaded: Loaded) -> Mapping[str, Roster]:
         return {}
     found = {roster.seat.name: roster for roster in ground.engines}
     return found | {seat.name: Roster(seat, ground.wires) for seat in seats(loaded.config, loaded.environment)}
-
-
-def _carbon(deployment: Deployment, output_tokens: int, latency_s: float) -> tuple[float, float] | None:
-    if deployment.simulated:
-        return None
-    name = f"{deployment.provider}/{deployment.model}"
-    found = grams(name, output_tokens, latency_s, deployment.zone, deployment.card.parameters_b)
-    return (found.low, found.high) if found else None
 
 
 def _tokens(messages: tuple[Message, ...]) -> int:

@@ -1,12 +1,13 @@
 """From the file's words to the parts' own settings: one pure function per part, nothing is opened here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from routing.breaker import BreakerSettings
 from routing.costs.budgets import Cap, Plan
 from routing.directory import Naming, Task
 from routing.guard import Rules
+from routing.hybrid import leaves
 from routing.limits import Limits
 from routing.settings import HedgeSettings, RetrySettings, RoutingSettings
 from routing.types import Deployment
@@ -37,6 +38,17 @@ def routing(config: Config) -> RoutingSettings:
 def rules(config: Config) -> Rules:
     """`[breaker]`."""
     return Rules(BreakerSettings(**config.breaker.model_dump()))
+
+
+def hybrids(config: Config) -> Mapping[str, Sequence[str]]:
+    """Providers that are several, by name. Raises ConfigFault where one is a member of itself."""
+    found = {n: t.members for n, t in config.providers.table.items() if t.enabled and t.dialect == "hybrid"}
+    for name in found:
+        try:
+            list(leaves(name, found))
+        except ValueError as fault:
+            raise ConfigFault((Finding("plenum.toml", f"providers.{name}.members", 0, str(fault)),)) from None
+    return found
 
 
 def naming(config: Config, strategies: frozenset[str], *, demo: bool) -> Naming:

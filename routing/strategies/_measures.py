@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from ..types import Deployment, Ranking, Signals
 
+NOTHING = 1e-15  # USD, seconds or grams that are none
 SPAN = 2.0  # decades of price from the cheapest (1) to where dearer makes no more difference (0)
 
 
@@ -26,9 +27,9 @@ def of(deployments: Sequence[Deployment], expected: Mapping[str, float]) -> list
 def inverse(values: Sequence[float]) -> list[float]:
     """Least / value: the least scores 1, twice as much 0.5. Zeros score 1 and count as a tenth of the least other."""
     floor = min(values, default=1.0)
-    if floor <= 0:
-        floor = min((value for value in values if value > 0), default=1.0) / 10
-    return [1.0 if value <= 0 else floor / value for value in values]
+    if floor <= NOTHING:
+        floor = min((value for value in values if value > NOTHING), default=1.0) / 10
+    return [1.0 if value <= NOTHING else floor / value for value in values]
 
 
 def decades(values: Sequence[float]) -> list[float]:
