@@ -86,7 +86,7 @@ class Fold:
         if not isinstance(message.get("content"), list):
             raise Malformed("The provider sent a message without content.")
         self._message({"message": message})
-        deltas: tuple[Delta, ...] = _NOTHING
+        deltas: list[Delta] = []
         for index, block in enumerate(objects(message.get("content"))):
             event = {"index": index, "content_block": block}
             deltas += (*self._block(event), *self._closed(event))

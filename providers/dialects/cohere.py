@@ -73,7 +73,7 @@ class Fold:
             raise Malformed("The provider sent an answer without a message.")
         self._begun(answer)
         event = {"delta": answer}
-        deltas = self._plan(event)
+        deltas = list(self._plan(event))
         for block in objects(mapping(message).get("content")):
             deltas += self._piece(block)
         for index, call in enumerate(objects(mapping(message).get("tool_calls"))):

@@ -76,7 +76,7 @@ class Fold:
     def answer(self) -> Answer:
         return self._draft.answer(_usage(self._usage))
 
-    def _response(self, name: str, response: Any) -> tuple[Delta, ...]:
+    def _response(self, name: str, response: Any) -> Sequence[Delta]:
         draft = self._draft
         self._usage = response.get("usageMetadata") or self._usage
         if response.get("error") or name == "error":
@@ -91,8 +91,8 @@ class Fold:
             draft.refusal.append(f"the prompt was blocked: {reason}")
         return _NOTHING
 
-    def _candidate(self, candidate: Mapping[str, Any]) -> tuple[Delta, ...]:
-        deltas: tuple[Delta, ...] = _NOTHING
+    def _candidate(self, candidate: Mapping[str, Any]) -> Sequence[Delta]:
+        deltas: list[Delta] = []
         for part in objects(mapping(candidate.get("content")).get("parts")):
             deltas += self._part(part)
         finish = candidate.get("finishReason")

@@ -119,14 +119,14 @@ class Fold:
         if text.__class__ is str:
             self._draft.text.append(text)
             return (Delta("text", text if text.isascii() else scrub(text)),)
-        deltas: tuple[Delta, ...] = _NOTHING
+        deltas: list[Delta] = []
         for part in objects(text):  # Mistral's list content
             if part.get("type") == "thinking":
                 for piece in objects(part.get("thinking")):
                     deltas += self._think(string(piece.get("text")))
             elif string(part.get("text")):
                 deltas += self._say(part["text"])
-        return deltas
+        return tuple(deltas)
 
     def _think(self, piece: str) -> tuple[Delta, ...]:
         if not piece:

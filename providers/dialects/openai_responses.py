@@ -157,13 +157,13 @@ class Fold:
         return deltas
 
     def _message(self, item: Mapping[str, Any]) -> tuple[Delta, ...]:
-        deltas: tuple[Delta, ...] = _NOTHING
+        deltas: list[Delta] = []
         for part in objects(item.get("content")):
             if part.get("type") == "refusal":
                 self._draft.refusal.append(string(part.get("refusal")))
             else:
                 deltas += self._say(part.get("text"))
-        return deltas
+        return tuple(deltas)
 
     def _created(self, event: Any) -> tuple[Delta, ...]:
         response = mapping(event.get("response"))
@@ -189,7 +189,7 @@ class Fold:
         """The whole output: everything of a whole answer; of a streamed one what its deltas did not bring."""
         draft = self._draft
         sofar, refused = "".join(draft.text), bool(draft.refusal)
-        deltas: tuple[Delta, ...] = _NOTHING
+        deltas: list[Delta] = []
         draft.text.clear()
         for place, item in enumerate(objects(response.get("output"))):
             if item.get("type") != "message":
@@ -197,7 +197,7 @@ class Fold:
             elif not refused:
                 said = self._message(item)
                 deltas += _NOTHING if sofar else said
-        return deltas + self._completed(sofar) if sofar else deltas
+        return (*deltas, *self._completed(sofar)) if sofar else tuple(deltas)
 
     def _completed(self, sofar: str) -> tuple[Delta, ...]:
         """The final text counts, even where pieces were lost; what was handed out can be completed, not unsaid."""

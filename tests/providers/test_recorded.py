@@ -377,3 +377,55 @@ async def ask(http: Http, row: dict[str, Any], url: str) -> dict[str, Any] | str
             return ours(stream.answer)
     except ProviderError as error:
         return error.kind
+
+
+SIDE = {
+    "count_tokens": {"anthropic": "anthropic", "openai": "openai_responses", "gemini": "gemini", "cohere": "cohere"},
+    "embeddings": {"openai": "openai_chat", "azure": "openai_chat", "mistral": "openai_chat"}
+    | {"gemini": "gemini", "cohere": "cohere"},
+    "models": {"openrouter": "openai_chat", "cerebras": "openai_chat", "gemini": "gemini"},
+}
+
+
+def side_rows() -> list[tuple[dict[str, Any], Any]]:
+    recordings()
+    with lzma.open(FILE, "rt") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [
+        (row, load(SIDE[row["kind"]][row["provider"]])) for row in rows if row["provider"] in SIDE.get(row["kind"], {})
+    ]
+
+
+def test_recorded_counts_lists_and_embeddings_are_read_and_their_errors_classed() -> None:
+    seen = Counter[str]()
+    for row, dialect in side_rows():
+        raw = row["response_text"].encode()
+        seen[row["kind"]] += 1
+        if row["status"] != 200:
+            assert dialect.error(row["status"], {}, raw).kind == plain_error(row), row["id"]
+            continue
+        body = json.loads(raw)
+        match row["kind"]:
+            case "count_tokens":
+                expected = body.get("input_tokens") or body.get("totalTokens") or len(body.get("tokens", ()))
+                assert dialect.parse_count(body) == expected
+            case "embeddings":
+                rows = body.get("data") or body["embeddings"]
+                vectors = dialect.parse_embed(body).vectors
+                assert len(vectors) == len(rows["float"] if isinstance(rows, dict) else rows)
+                assert all(len(vector) > 100 for vector in vectors)
+            case "models":
+                listed, _ = dialect.parse_list(body)
+                assert len(listed) == len(body.get("data") or body["models"])
+    assert all(seen[kind] for kind in SIDE), seen
+    print(dict(seen))
+
+
+def test_openrouters_list_gives_prices_per_million_and_abilities() -> None:
+    row, dialect = next((r, d) for r, d in side_rows() if r["kind"] == "models" and r["provider"] == "openrouter")
+    raw = json.loads(row["response_text"])["data"]
+    listed, _ = dialect.parse_list({"data": raw})
+    sonnet = next(model for model in listed if model.id == "anthropic/claude-sonnet-4")
+    assert (sonnet.input_price, sonnet.output_price, sonnet.context_window) == (3.0, 15.0, 1_000_000)
+    assert sonnet.capabilities is not None
+    assert {"tools", "vision", "streaming"} <= sonnet.capabilities
