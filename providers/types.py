@@ -226,6 +226,7 @@ class Price:
     cached_input: float | None = None
     cache_write: float | None = None
     tiers: tuple["PriceTier", ...] = ()
+    per_request: float = 0.0  # USD for every call that was answered (Perplexity's search fee)
     source: str = ""  # where from, and as of when
 
 

@@ -67,9 +67,11 @@ def unknown(name: str, target: str, existing: Sequence[Deployment], groups: Coll
 
 def _suggest(message: str, name: str, names: Sequence[str]) -> NoModel:
     near = nearest(name, names)
+    provider, slash, model = name.partition("/")
+    declare = f' A new one is declared under [[providers.{provider}.models]], id = "{model}".' if slash else ""
     if not near:
-        return NoModel(message, hint="`list_models` shows what there is.", next_call=Next("list_models"))
-    return NoModel(message, hint=f"Did you mean {' or '.join(near)}?", next_call=_ask(near[0]))
+        return NoModel(message, hint=f"`list_models` shows what there is.{declare}", next_call=Next("list_models"))
+    return NoModel(message, hint=f"Did you mean {' or '.join(near)}?{declare}", next_call=_ask(near[0]))
 
 
 def nearest(name: str, names: Sequence[str], limit: int = 3) -> list[str]:

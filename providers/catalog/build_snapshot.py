@@ -40,19 +40,28 @@ WEEKDAYS_ONLY = (["01:00", "04:00"], ["06:00", "10:00"])
 CLAUDE_AT_GOOGLE = re.compile(r"^claude")  # genai-prices' google also holds Vertex's Claude
 
 
+# Where both disagree and litellm cites the vendor's model page (guide of 2026-11-20).
+CORRECTED = frozenset({"mistral-large-4"})
+MOVED = {"mistral-large-latest": "mistral-large-2512"}
+
+
 def main(source: Path, target: Path) -> None:
     """Write the snapshot beside this file."""
     raw = source.read_bytes()
+    models = json.loads(raw)
     prices = {name: list(entries) for name, entries in _prices()}
+    prices["mistral"] = [_corrected(entry, models) for entry in prices["mistral"]]
     about = {
         "made": datetime.now(UTC).date().isoformat(),
         "cards": f"litellm model map, sha256 {hashlib.sha256(raw).hexdigest()}, MIT",
         "prices": f"genai-prices {version('genai-prices')}, MIT",
     }
-    target.write_text(_render(about, dict(_cards(json.loads(raw))), prices), encoding="utf-8")
+    target.write_text(_render(about, dict(_cards(models)), prices), encoding="utf-8")
 
 
-def _render(about: object, cards: Mapping[str, Mapping[str, object]], prices: Mapping[str, list[object]]) -> str:
+def _render(
+    about: object, cards: Mapping[str, Mapping[str, object]], prices: Mapping[str, list[Mapping[str, Any]]]
+) -> str:
     def section(entries: Iterable[str]) -> str:
         return ",\n".join(entries)
 
@@ -104,7 +113,7 @@ def _whole(value: Any) -> int | None:
     return int(value) if isinstance(value, int | float) else None
 
 
-def _prices() -> Iterator[tuple[str, Iterator[object]]]:
+def _prices() -> Iterator[tuple[str, Iterator[Mapping[str, Any]]]]:
     from genai_prices.data import providers
 
     for provider in providers:
@@ -114,7 +123,7 @@ def _prices() -> Iterator[tuple[str, Iterator[object]]]:
             yield f"huggingface:{provider.id.removeprefix(ROUTED)}", _entries(provider.models, skip=NOT_TEXT)
 
 
-def _entries(models: Iterable[Any], skip: re.Pattern[str]) -> Iterator[object]:
+def _entries(models: Iterable[Any], skip: re.Pattern[str]) -> Iterator[Mapping[str, Any]]:
     for model in models:
         if skip.search(model.id) or NOT_TEXT.search(model.id):
             continue
@@ -125,6 +134,17 @@ def _entries(models: Iterable[Any], skip: re.Pattern[str]) -> Iterator[object]:
             entry["also"] = sorted({name for name in exact if name != model.id})
             entry["like"] = "|".join(like)
             yield {key: value for key, value in entry.items() if value}
+
+
+def _corrected(entry: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    kept = {name for name in entry.get("also", ()) if name not in MOVED}
+    also = sorted(kept | {name for name, target in MOVED.items() if target == entry["id"]})
+    entry = {**{key: value for key, value in entry.items() if key != "also"}, **({"also": also} if also else {})}
+    if entry["id"] not in CORRECTED:
+        return entry
+    said = models[f"mistral/{entry['id']}"]
+    fields = {"in": "input_cost_per_token", "out": "output_cost_per_token", "hit": "cache_read_input_token_cost"}
+    return {**entry, "rates": [{key: round(said[name] * 1e6, 6) for key, name in fields.items() if name in said}]}
 
 
 def _variants(prices: Any) -> list[tuple[Any, Any]]:
@@ -149,6 +169,8 @@ def _rate(variant: tuple[Any, Any]) -> dict[str, object] | None:
     starts = sorted({tier.start for value in fields.values() for tier in getattr(value, "tiers", ())})
     if starts:
         rate["tiers"] = [_tier(start, fields) for start in starts]
+    if price.requests_kcount is not None:
+        rate["call"] = float(price.requests_kcount / 1000)
     return {**rate, **_when(constraint)}
 
 

@@ -81,6 +81,8 @@ def cost_nano(price: Price, usage: Usage) -> int:
     total = (prompt - hit - written) * _femto(tier.input) + max(usage.output, 0) * _femto(tier.output)
     total += hit * _femto(tier.input if tier.cached_input is None else tier.cached_input)
     total += written * _femto(tier.input if tier.cache_write is None else tier.cache_write)
+    if prompt or usage.output > 0:
+        total += _fee(price)
     return -(-total // _FEMTO_PER_NANO)
 
 
@@ -89,7 +91,8 @@ def worst_nano(price: Price, input_tokens: int, output_tokens: int) -> int:
     reachable = [price, *(tier for tier in price.tiers if tier.above <= input_tokens)]
     inputs = max(_femto(max(step.input, step.cache_write or 0.0)) for step in reachable)
     outputs = max(_femto(step.output) for step in reachable)
-    return -(-(inputs * max(input_tokens, 0) + outputs * max(output_tokens, 0)) // _FEMTO_PER_NANO)
+    total = inputs * max(input_tokens, 0) + outputs * max(output_tokens, 0) + _fee(price)
+    return -(-total // _FEMTO_PER_NANO)
 
 
 @lru_cache(maxsize=4096)
@@ -139,6 +142,7 @@ def _rate(fields: Mapping[str, Any]) -> Rate:
         Price(
             *_four(fields),
             tiers=tuple(PriceTier(tier["above"], *_four(tier)) for tier in fields.get("tiers", ())),
+            per_request=fields.get("call", 0.0),
             source=snapshot()["about"]["prices"],
         ),
         since=date.fromisoformat(fields["from"]) if "from" in fields else None,
@@ -159,6 +163,10 @@ def _minutes(clock: str) -> int:
 def _tier(price: Price, prompt: int) -> Price | PriceTier:
     reached = [tier for tier in price.tiers if tier.above <= prompt]
     return max(reached, key=lambda tier: tier.above) if reached else price
+
+
+def _fee(price: Price) -> int:
+    return round(price.per_request * _FEMTO) * _FEMTO_PER_NANO
 
 
 def _femto(usd_per_million: float) -> int:
