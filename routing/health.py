@@ -120,9 +120,9 @@ class Health:
         pulse = self._pulse(self._providers, provider)
         pulse.last_check, pulse.ailment = self._wall(), ailment
 
-    def model(self, name: str) -> ModelHealth:
-        """How the deployment of this name (`provider/model`) does."""
-        if (pulse := self._models.get(name)) is None:
+    def of(self, deployment: Deployment) -> ModelHealth:
+        """How one deployment does."""
+        if (pulse := self._models.get(deployment.name)) is None:
             return ModelHealth()
         rate = pulse.outcomes.rate(self._clock())
         return ModelHealth(*_percentiles(pulse.latencies), None if rate is None else 1 - rate)
@@ -162,6 +162,27 @@ async def keep_checking(checks: Sequence[Check], health: Health) -> None:
     async with anyio.create_task_group() as tasks:
         for check in checks:
             tasks.start_soon(_repeat, check, health)
+
+
+class Checkup:
+    """The checks in force, run by one task of the composition root; a changed configuration brings others."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._checks: Sequence[Check] = ()
+        self._round = anyio.CancelScope()
+
+    def adopt(self, checks: Sequence[Check]) -> None:
+        """Put these in force in place of those before."""
+        self._checks = checks
+        self._round.cancel()
+
+    async def run(self) -> None:
+        """Check until cancelled."""
+        while True:
+            with anyio.CancelScope() as self._round:
+                await keep_checking(self._checks, self._health)
+                await anyio.sleep_forever()
 
 
 async def _repeat(check: Check, health: Health) -> None:

@@ -16,8 +16,6 @@ from providers.simulator import MODELS as SIM_MODELS
 from providers.simulator import Conduct, Scenario, SimProvider, parse_fault
 from providers.simulator import card as sim_card
 from providers.types import Message, Price
-from routing.admission import Admission, AdmissionSettings
-from routing.balancer import RoundRobin
 from routing.conversations import Conversations
 from routing.costs.pricing import Tariffs
 from routing.costs.reports import Accountant, Known
@@ -25,11 +23,8 @@ from routing.costs.tally import Tally
 from routing.costs.tracker import Tracker
 from routing.directory import Names
 from routing.footprint import footprint
-from routing.guard import Guards
-from routing.health import Health
 from routing.hybrid import Hybrids
 from routing.journal import Kept
-from routing.limits import Limiter
 from routing.manager import ProviderManager
 from routing.ports import Directory
 from routing.prepared import Prepared
@@ -46,6 +41,7 @@ from .config.world import World
 from .engines import engines
 from .hub import Hub
 from .living import living
+from .protection import Protection, protection
 from .proxies import proxies
 from .roster import Roster, Wires
 from .seats import seats
@@ -59,11 +55,7 @@ class Ground:
 
     wires: Wires
     hub: Hub
-    guards: Guards
-    limiter: Limiter
-    balancer: RoundRobin
-    health: Health
-    admission: Admission
+    protection: Protection
     traffic: Traffic
     store: SqliteStore
     counter: Counter
@@ -89,9 +81,7 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False) -> Async
 
 async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Ground:
     wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment))
-    hub, traffic, balancer, health = Hub(), Traffic(time.monotonic), RoundRobin(), Health()
-    hub.subscribe(health.observe)
-    in_flight = loaded.config.routing.in_flight or AdmissionSettings().in_flight
+    hub, traffic = Hub(), Traffic(time.monotonic)
     store = await stack.enter_async_context(sqlite(settings.store_path(loaded.config, loaded.folders)))
     hub.subscribe(Tally(store.books))
     found: Sequence[Roster] = ()
@@ -100,11 +90,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Groun
     return Ground(
         wires,
         hub,
-        Guards(settings.rules(loaded.config), watchers=(balancer, health), observe=hub),
-        Limiter(),
-        balancer,
-        health,
-        Admission(AdmissionSettings(in_flight)),
+        await stack.enter_async_context(protection(loaded.config, hub)),
         traffic,
         store,
         Counter(),
@@ -132,16 +118,16 @@ def _found_price(provider: str, model: str) -> Price | None:
 
 def house(ground: Ground, loaded: Loaded) -> App:
     """The app of one configuration on this ground. Raises ConfigFault."""
-    config = loaded.config
+    config, shield = loaded.config, ground.protection
     directory = _directory(ground, loaded)
     manager = ProviderManager(
         directory,
         settings=settings.routing(config),
         purse=ground.tracker,
         recall=ground.recall,
-        gate=ground.limiter,
-        guard=ground.guards,
-        balancer=ground.balancer,
+        gate=shield.limiter,
+        guard=shield.guards,
+        balancer=shield.balancer,
         measure=ground.counter,
         carbon=footprint,
         traffic=ground.traffic,
@@ -159,10 +145,10 @@ def house(ground: Ground, loaded: Loaded) -> App:
             Known(lambda: ground.tracker.plan, directory.deployments, cost_nano, lambda: config.cache.enabled),
         ),
         conversations=Conversations(ground.store.archive, _tokens),
-        guard=ground.guards,
-        gate=ground.limiter,
-        health=ground.health,
-        admission=ground.admission,
+        guard=shield.guards,
+        gate=shield.limiter,
+        health=shield.health,
+        admission=shield.admission,
         store=ground.store,
         warnings=loaded.warnings,
     )
@@ -171,7 +157,7 @@ def house(ground: Ground, loaded: Loaded) -> App:
 def _directory(ground: Ground, loaded: Loaded) -> Directory:
     config, rosters = loaded.config, _rosters(ground, loaded)
     deployments = [d for roster in rosters.values() for d in roster.deployments()]
-    ground.limiter.replace(settings.limits([r.seat for r in rosters.values()], deployments))
+    ground.protection.adopt(rosters.values(), deployments)
 
     def _adopt(provider: str, model: str) -> Deployment | None:
         return rosters[provider].adopt(model) if provider in rosters else None

@@ -13,6 +13,7 @@ from typing import Any, cast
 import anyio
 
 from .app import App
+from .background import background
 from .config import ConfigFault, Loaded
 from .config.world import World
 
@@ -37,15 +38,9 @@ async def living(world: World, loaded: Loaded, build: Build) -> AsyncGenerator[A
     """An app that follows its files until the block ends. Raises ConfigFault if the first one cannot be built."""
     seen = stamps(loaded, world)
     current = Living(await build(loaded))
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_follow, seen, lambda: stamps(loaded, world), lambda: reload(world, build, current))
-            yield cast("App", current)
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as faults:
-        if len(faults.exceptions) == 1:  # the block's own: nobody asked for a group
-            raise faults.exceptions[0] from None
-        raise
+    async with background() as tasks:
+        tasks.start_soon(_follow, seen, lambda: stamps(loaded, world), lambda: reload(world, build, current))
+        yield cast("App", current)
 
 
 async def _follow(seen: Stamps, look: Callable[[], Stamps], changed: Callable[[], Awaitable[bool]]) -> None:

@@ -9,7 +9,7 @@ from virtual_time import BACKEND, virtual_now
 from providers.errors import AuthenticationFailed, BadRequest, RateLimited, Unavailable
 from routing.breaker import BreakerSettings
 from routing.guard import Guards, Rules
-from routing.health import Check, Health, keep_checking
+from routing.health import Check, Checkup, Health, keep_checking
 from routing.limits import LimitView
 from routing.ports import CircuitOpen
 
@@ -56,7 +56,8 @@ async def test_good_calls_make_it_healthy_with_latencies_and_a_time_of_last_use(
     assert (view.status, view.reasons, view.error_rate) == ("healthy", (), 0.0)
     assert (view.latency_p50_s, view.latency_p95_s) == (0.51, 0.96)
     assert view.last_used == 1_800_000_000 + clock()
-    assert health.model("alpha/m1").success_rate == 1.0
+    assert health.of(deployment()).success_rate == 1.0
+    assert health.of(deployment("beta")).success_rate is None
 
 
 async def test_a_share_of_failures_degrades_it_and_an_open_breaker_makes_it_unhealthy(health, guards, deployment):
@@ -170,3 +171,20 @@ async def test_a_check_that_hangs_or_breaks_is_an_ailment_until_a_call_succeeds(
         await call(guards, deployment())
         assert look(health, guards).status == "healthy"
         tasks.cancel_scope.cancel()
+
+
+async def test_other_checks_take_the_place_of_those_before():
+    health = Health(clock=virtual_now, wall=virtual_now)
+    checkup, asked = Checkup(health), []
+
+    async def ask(name):
+        asked.append(name)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(checkup.run)
+        await anyio.sleep(5)
+        for name in ("alpha", "beta"):
+            checkup.adopt([Check(name, lambda name=name: ask(name), interval_s=10)])
+            await anyio.sleep(25)
+        tasks.cancel_scope.cancel()
+    assert asked == ["alpha"] * 3 + ["beta"] * 3

@@ -247,3 +247,17 @@ async def test_an_open_breaker_stays_with_its_replica_but_probes_are_counted_ove
             await call(two)
         probe.succeeded(1.0, None, 1)
     await call(two)
+
+
+async def test_the_configured_store_makes_the_gate_that_of_a_fleet_and_its_loss_does_not_stop_it_opening(redis_server):
+    from server.config import Config
+    from server.hub import Hub
+    from server.protection import protection
+
+    for url in (redis_server.url, "redis://127.0.0.1:1/0"):
+        async with protection(Config.model_validate({"store": {"shared": url}}), Hub()) as found:
+            assert isinstance(found.limiter, FleetLimiter)
+            found.limiter.replace({"alpha": Limits(rpm=600)})
+            async with found.limiter.slot(deployment(), 1, time.monotonic() + 1) as slot:
+                slot.settle(1)
+            assert found.limiter.view("alpha").running == 0

@@ -1,0 +1,99 @@
+"""Opens what protects calls: guards, limits, health and its checks, admission; over a fleet where `[store] shared` is set."""
+
+import time
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from providers.dialects import Call
+from providers.http import HttpProvider
+from routing.admission import Admission, AdmissionSettings
+from routing.balancer import RoundRobin
+from routing.fleet import Commons, FleetLimiter
+from routing.guard import Guards
+from routing.health import Check, Checkup, Health
+from routing.limits import Limiter
+from routing.types import Deployment
+
+from . import settings
+from .background import background
+from .config import Config, ConfigFault, Finding
+from .hub import Hub
+from .memory import used_share
+from .roster import Roster
+
+if TYPE_CHECKING:
+    from routing.store.redis import RedisShared  # brings redis-py, an extra
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """What outlives a reload of the configuration."""
+
+    guards: Guards
+    limiter: Limiter | FleetLimiter
+    balancer: RoundRobin
+    health: Health
+    checkup: Checkup
+    admission: Admission
+
+    def adopt(self, rosters: Collection[Roster], deployments: Iterable[Deployment]) -> None:
+        """Put the limits and checks of a configuration in force."""
+        self.limiter.replace(settings.limits([roster.seat for roster in rosters], deployments))
+        self.checkup.adopt(tuple(checks(rosters)))
+
+
+@asynccontextmanager
+async def protection(config: Config, hub: Hub) -> AsyncGenerator[Protection]:
+    """Open it. Raises ConfigFault where the shared store's address is none, or its client is not installed."""
+    health, balancer = Health(), RoundRobin()
+    hub.subscribe(health.observe)
+    admission = Admission(AdmissionSettings(in_flight=config.routing.in_flight or 64), memory=used_share)
+    checkup = Checkup(health)
+    rules, watchers = settings.rules(config), (balancer, health)
+    async with _store(config.store.shared) as store, background() as tasks:
+        guards = Guards(rules, watchers=watchers, observe=hub, leases=store)
+        limiter = Limiter() if store is None else FleetLimiter(store, {}, clock=time.monotonic)
+        tasks.start_soon(checkup.run)
+        if store is not None and isinstance(limiter, FleetLimiter):
+            commons = Commons(store, guards.cooldowns, gate=limiter, hints=lambda: _ailing(health, guards))
+            await commons.exchange()
+            tasks.start_soon(commons.run)
+        yield Protection(guards, limiter, balancer, health, checkup, admission)
+
+
+def checks(rosters: Iterable[Roster]) -> Iterator[Check]:
+    """The active checks that `[providers.NAME.health]` asks for: one GET of a cheap endpoint, never a completion."""
+    for roster in rosters:
+        table, opener = roster.seat.table.health, roster.opener
+        if table.enabled and isinstance(opener, HttpProvider):
+            call = Call(table.endpoint, method="GET")
+            yield Check(roster.seat.name, partial(opener.fetch, call), table.interval_s, table.timeout_s)
+
+
+@asynccontextmanager
+async def _store(url: str | None) -> AsyncGenerator["RedisShared | None"]:
+    if url is None:
+        yield None
+        return
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise _fault("should begin with redis://, rediss:// or unix://")
+    try:
+        from routing.store.redis import open_redis
+    except ImportError:
+        raise _fault("needs the fleet extra: `pip install 'plenum-mcp[fleet]'`") from None
+    async with open_redis(url) as store:
+        yield store
+
+
+def _fault(message: str) -> ConfigFault:
+    return ConfigFault((Finding("plenum.toml", "store.shared", 0, message),))
+
+
+def _ailing(health: Health, guards: Guards) -> Mapping[str, str]:
+    barriers = guards.show()
+    names = {barrier.provider for barrier in barriers}
+    found = {name: health.provider(name, barriers).status for name in names}
+    return {name: status for name, status in found.items() if status != "healthy"}
