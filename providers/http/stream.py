@@ -30,7 +30,18 @@ SIMULATED = "x-plenum-simulated"  # set by our own simulator, so that its answer
 class HttpStream:
     """Satisfies `Stream`. Iterate once; the end of the iteration means the provider said why it stopped."""
 
-    __slots__ = ("_decoder", "_ended", "_failed", "_fold", "_grown", "_ready", "_reply", "_silence", "_warnings")
+    __slots__ = (
+        "_complete",
+        "_decoder",
+        "_ended",
+        "_failed",
+        "_fold",
+        "_grown",
+        "_ready",
+        "_reply",
+        "_silence",
+        "_warnings",
+    )
 
     def __init__(self, reply: Reply, fold: Fold, silence: Silence, warnings: tuple[str, ...]) -> None:
         self._reply = reply
@@ -42,6 +53,7 @@ class HttpStream:
         self._grown = False  # content came: from here on somebody pays
         self._ended = False
         self._failed: ProviderError | None = None
+        self._complete: Answer | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -51,7 +63,10 @@ class HttpStream:
     @property
     def answer(self) -> Answer:
         """What stands so far."""
-        answer, headers = self._fold.answer(), self._reply.headers
+        return self._complete or self._dressed(self._fold.answer())
+
+    def _dressed(self, answer: Answer) -> Answer:
+        headers = self._reply.headers
         request_id = answer.provider_request_id or next((headers[name] for name in REQUEST_IDS if name in headers), "")
         return replace(
             answer,
@@ -95,8 +110,7 @@ class HttpStream:
         body = await document(self._reply, self._silence)
         self._ended = True
         self._hand_out(self._fold.whole(read_json(body)))
-        if self._fold.answer().finish_reason is None:
-            raise Truncated("The provider's answer does not say why it ended.")
+        self._keep("The provider's answer does not say why it ended.")
 
     async def _next_events(self, taken: Decoder) -> None:
         piece = await read(self._reply, self._silence, "yes")
@@ -113,9 +127,14 @@ class HttpStream:
 
     async def _finish(self) -> None:
         self._ended = True
-        if self._fold.answer().finish_reason is None:
-            raise Truncated("The stream ended and the provider did not say why.")
+        self._keep("The stream ended and the provider did not say why.")
         await self._reply.settle()
+
+    def _keep(self, otherwise: str) -> None:
+        answer = self._dressed(self._fold.answer())
+        if answer.finish_reason is None:
+            raise Truncated(otherwise)
+        self._complete = answer
 
     def _hand_out(self, deltas: Sequence[Delta]) -> None:
         self._ready.extend(deltas)

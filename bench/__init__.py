@@ -1,0 +1,1 @@
+"""Benchmarks: a floor beside the contestant in the same run (guide performance §6)."""
