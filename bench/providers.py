@@ -206,7 +206,7 @@ async def compare(base: str, rounds: int, calls: int) -> list[dict]:
         for mode, fewer in MODES.items():
             contestants = {"bare": bare(base, client, mode), "providers": ours(base, http, mode)}
             for level in LEVELS:
-                total = max(min(level * 2, calls), calls // fewer if level > 1 else calls // fewer // 2)
+                total = calls // fewer // 2 if level == 1 else max(level * 4, calls // fewer)
                 for ask in contestants.values():
                     await many(ask, max(level, 50), level)
                 figures = {name: [] for name in contestants}

@@ -34,6 +34,7 @@ _CAUSES: tuple[tuple[type[BaseException], type[ProviderError], Billed, str], ...
     (aiohttp.ClientOSError, Unavailable, "unknown", "broke the connection before it answered"),
     (aiohttp.ClientResponseError, Malformed, "unknown", "answered with something that is not HTTP"),
     (aiohttp.InvalidURL, ConnectFailed, "no", "has a base URL that cannot be called"),
+    (aiohttp.NonHttpUrlClientError, ConnectFailed, "no", "has a base URL that cannot be called"),
     (aiohttp.ClientError, Unavailable, "unknown", "could not be called"),
     (httpx.UnsupportedProtocol, ConnectFailed, "no", "has a base URL that cannot be called"),
     (httpx.InvalidURL, ConnectFailed, "no", "has a base URL that cannot be called"),
