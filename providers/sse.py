@@ -49,25 +49,25 @@ class _Blocks:
         ready = self._up_to_last_terminator(piece)
         if len(self._buffer) > MAX_EVENT:
             self._too_long()
-        if not ready:
-            return ()
-        if not self._begun:
+        if ready is not None and not self._begun:
             self._begun = True
             ready = ready.removeprefix(b"\xef\xbb\xbf")
+        if not ready:
+            return ()
         blocks = ready.split(self._terminator)
         return blocks if len(ready) <= MAX_EVENT else self._until_too_long(blocks)
 
-    def _up_to_last_terminator(self, piece: bytes) -> bytes:
+    def _up_to_last_terminator(self, piece: bytes) -> bytes | None:
         buffer, width = self._buffer, len(self._terminator)
         if not buffer:
             end = piece.rfind(self._terminator)
             buffer += piece[end + width :] if end >= 0 else piece
-            return piece[:end] if end >= 0 else b""
+            return piece[:end] if end >= 0 else None
         scanned = max(0, len(buffer) - width + 1)
         buffer += piece
         end = buffer.rfind(self._terminator, scanned)
         if end < 0:
-            return b""
+            return None
         ready = bytes(buffer[:end])
         del buffer[: end + width]
         return ready
