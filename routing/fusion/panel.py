@@ -1,7 +1,6 @@
 """Who is asked, and in what order. Pure. Source of every constant: guide fusion-and-routing §5, §9."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..types import Deployment
@@ -10,8 +9,6 @@ from .types import Member
 ERROR_RATIO = (
     2.0  # a member may err twice as often as the best: beyond, it dilutes (3x: worst pool -1.4; 1.3x: half the gain)
 )
-OFFSET = 1.0  # b: two weak models that agree on an open answer are strong evidence; 0 fails on weak pools
-LEAST_WEIGHT = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +17,6 @@ class Panel:
 
     members: tuple[Member, ...]
     excluded: tuple[tuple[str, str], ...] = ()
-
-
-def weight(quality: float) -> float:
-    """A vote's weight: log-odds of being right plus the offset."""
-    p = min(0.98, max(0.02, quality))
-    return max(LEAST_WEIGHT, math.log(p / (1 - p)) + OFFSET)
 
 
 def ranked(members: Iterable[Member]) -> list[Member]:
@@ -79,3 +70,14 @@ def cut(panel: Panel, most: int) -> Panel:
     """At most `most` members."""
     over = tuple((m.name, f"more than max_calls = {most}") for m in panel.members[most:])
     return Panel(panel.members[:most], panel.excluded + over)
+
+
+def punctual(panel: Panel, seconds: Mapping[str, float], limit_s: float | None) -> Panel:
+    """Nobody who is known to take longer than the caller will wait; who was never asked gets the benefit of the doubt."""
+    if limit_s is None:
+        return panel
+    slow = {m.name for m in panel.members if seconds.get(m.name, 0.0) > limit_s}
+    if len(slow) == len(panel.members):
+        return panel
+    why = tuple((name, f"takes {seconds[name]:.1f} s, {limit_s:g} s were given") for name in slow)
+    return Panel(tuple(m for m in panel.members if m.name not in slow), panel.excluded + why)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ..types import Deployment, Receipt
 from .answers import Found, Spec
+from .weights import weight
 
 BallotStatus = Literal["answered", "abstained", "truncated", "refused", "failed", "cancelled", "unaffordable"]
 StopRule = Literal["agree2", "decided", "full"]
@@ -90,26 +91,31 @@ Deciding = Generator[Wish, Reply, "Verdict"]
 class Verdict:
     """What a method decided: groups heaviest first, the winner if there is one, `text` where it is nobody's own words.
 
-    `judged` is the judge's own probability (0..1) if it gave one; `trouble` says what went wrong on the way.
+    `judged`: a judge or an embedder compared the answers; `standing` overrides what counting the groups would say;
+    `trouble` says what went wrong on the way.
     """
 
     groups: tuple[Group, ...]
     winner: Group | None = None
     text: str | None = None
-    judged: float | None = None
+    judged: bool = False
+    standing: Literal["agreed", "majority", "split"] | None = None
     trouble: str = ""
-    analysis: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    analysis: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
     """A way to make one answer of many. `decide` does no I/O: it yields wishes and is sent the replies.
 
-    `keyed`: it counts equal keys, so polling may stop early and the tables of `confidence.py` apply.
-    `weigh` is a member's weight by its quality; `note` is what a user should know before choosing it.
+    `keyed`: it counts equal keys, so polling may stop early and the tables of `confidence.py` apply; `judged`: it
+    wishes for a judge; `collects`: it leaves the answer to the host. `weigh` is a member's weight by its quality;
+    `note` is what a user should know before choosing it.
     """
 
     decide: Callable[[Poll], Deciding]
     keyed: bool = False
-    weigh: Callable[[float], float] = lambda quality: quality
+    judged: bool = False
+    collects: bool = False
+    weigh: Callable[[float], float] = weight
     note: str = ""

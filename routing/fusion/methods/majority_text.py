@@ -1,8 +1,8 @@
 """The original design: texts alike by Levenshtein > 0.80 are one answer, most texts win. Kept selectable, and labelled."""
 
 from ..types import Deciding, Method, Poll, Verdict
+from ..weights import equal
 from ._similar import components, grouped, lexical, spoken
-from .vote import equal
 
 ALIKE = 0.80
 

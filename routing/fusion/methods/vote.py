@@ -2,12 +2,7 @@
 
 from ..stopping import groups
 from ..types import Deciding, Method, Poll, Verdict
-
-
-def equal(quality: float) -> float:
-    """Everybody counts the same."""
-    del quality
-    return 1.0
+from ..weights import equal
 
 
 def decide(poll: Poll) -> Deciding:

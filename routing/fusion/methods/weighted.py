@@ -1,8 +1,8 @@
 """Votes weigh their member's log-odds of being right: never lost to the best single model on 13 recorded pools."""
 
-from ..panel import weight
 from ..stopping import groups
 from ..types import Deciding, Method, Poll, Verdict
+from ..weights import weight
 
 
 def decide(poll: Poll) -> Deciding:
