@@ -44,7 +44,7 @@ class FuseAsk:
     """
 
     ask: Ask
-    models: tuple[str, ...] = ()
+    models: tuple[str, ...] | None = None
     answer: str = "auto"
     choices: tuple[str, ...] = ()
     method: str = "auto"

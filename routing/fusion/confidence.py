@@ -44,7 +44,7 @@ _MOST = 7
 # Measured AUROC among agreeing pairs: open .60-.77 by length of the answers, choice .57-.60 by length of the question.
 _OPEN_SLOPE, _OPEN_TYPICAL, _REASONED = 0.6, 1000.0, 200  # characters; below the last nobody showed any reasoning
 _CHOICE_SLOPE, _CHOICE_TYPICAL = 0.2, 600.0
-_MOST_SHIFT = 1.0
+_MOST_SHIFT: dict[Table, float] = {"open": 1.0, "choice": 0.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +98,12 @@ def _harder(evidence: Evidence) -> float:
     """Log-odds to take off because of the length of the reasoning, or of the question where options are listed."""
     if evidence.table == "choice":
         chars = evidence.question_chars
-        return _clipped(_CHOICE_SLOPE * math.log(chars / _CHOICE_TYPICAL)) if chars else 0.0
-    logs = [math.log(chars / _OPEN_TYPICAL) for chars in evidence.answer_chars if chars >= _REASONED]
-    return _clipped(_OPEN_SLOPE * sum(logs) / len(logs)) if logs else 0.0
-
-
-def _clipped(shift: float) -> float:
-    return max(-_MOST_SHIFT, min(_MOST_SHIFT, shift))
+        shift = _CHOICE_SLOPE * math.log(chars / _CHOICE_TYPICAL) if chars else 0.0
+    else:
+        logs = [math.log(chars / _OPEN_TYPICAL) for chars in evidence.answer_chars if chars >= _REASONED]
+        shift = _OPEN_SLOPE * sum(logs) / len(logs) if logs else 0.0
+    most = _MOST_SHIFT[evidence.table]
+    return max(-most, min(most, shift))
 
 
 def _shifted(p: float, shift: float) -> float:

@@ -4,7 +4,7 @@ Above: `fusion.py` says who, how many and until when. Below: `ask_one` asks one 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 
 import anyio
@@ -48,7 +48,7 @@ class Polling:
             async with anyio.create_task_group() as group:
                 await self._rounds(group, send, receive)
                 group.cancel_scope.cancel()
-        late = [m for m in self.members[: self.asked] if all(m is not b.member for b in self.heard)]
+        late = [member for member in self._out() if member in self.members[: self.asked]]
         self.left_alone += [Ballot(m, "cancelled", reason="it had not answered when the rest was enough") for m in late]
 
     async def _rounds(
@@ -68,7 +68,8 @@ class Polling:
                     return
                 self._more(group, send, self._wanted())
                 continue
-            return  # decided, and patience with the stragglers is over
+            self.stopped_early = True  # decided, and patience with the stragglers is over
+            return
 
     def _more(self, group: anyio.abc.TaskGroup, send: MemoryObjectSendStream[Ballot], count: int) -> None:
         wave = self.members[self.asked : self.asked + count]
@@ -81,9 +82,11 @@ class Polling:
         await send.send(await self.ask_one(member, number, sharing))
 
     def _enough(self) -> bool:
-        heard = {id(ballot.member) for ballot in self.heard}
-        out = [member for member in self.members if id(member) not in heard]
-        return self.terms.keyed and stops(self.terms.rule, self.heard, out, self.terms.weigh)
+        return self.terms.keyed and stops(self.terms.rule, self.heard, self._out(), self.terms.weigh)
+
+    def _out(self) -> list[Member]:
+        heard = {ballot.member.name for ballot in self.heard}
+        return [member for member in self.members if member.name not in heard]
 
     def _wanted(self) -> int:
         """How many more to ask now."""
@@ -100,9 +103,6 @@ class Polling:
         """Seconds to wait for the next: without end, unless it is decided and only stragglers are out."""
         if self.asked < len(self.members) or not self.heard or not self.terms.keyed:
             return inf
-        decided = replace(self.terms, rule="decided")
-        heard = {id(ballot.member) for ballot in self.heard}
-        out = [member for member in self.members if id(member) not in heard]
-        if not stops(decided.rule, self.heard, out, decided.weigh):
+        if not stops("decided", self.heard, self._out(), self.terms.weigh):
             return inf
         return max(self.terms.patience_s, anyio.current_time() - started)

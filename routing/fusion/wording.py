@@ -1,0 +1,41 @@
+"""A fuse in one line: who agrees, who says what else, how sure, what it cost. Pure."""
+
+from .result import FuseResult
+
+
+def summary(result: FuseResult) -> str:
+    """One line: who agrees, who says what else, how sure, what it cost."""
+    parts = [_agreement(result)]
+    for dissent in result.dissent[:2]:
+        verb = "says" if len(dissent.models) == 1 else "say"
+        parts.append(f"{', '.join(dissent.models)} {verb} {_brief(dissent.answer)}")
+    value = result.confidence.value
+    parts.append(
+        "no measured confidence" if value is None else f"confidence {value:.2f} ({_BASES[result.confidence.basis]})"
+    )
+    cost = "cost unknown" if result.cost_usd is None else f"${result.cost_usd:.4f}"
+    saved = result.stopped.calls_saved
+    calls = f", {saved} call{'s' if saved != 1 else ''} saved" if saved else ""
+    parts.append(f"{cost}, {result.latency_s:.1f} s{calls}")
+    return "; ".join(parts)
+
+
+_BASES = {"default-table": "measured", "calibrated": "from your feedback", "judge": "judged", "none": "no basis"}
+
+
+def _agreement(result: FuseResult) -> str:
+    if result.answer is None and not result.clusters:
+        return f"none of {result.agreement.asked} gave an answer that could be found"
+    winners = result.clusters[0].models if result.clusters else ()
+    if result.method == "collect":
+        answers = "the same answer" if len(result.clusters) == 1 else f"{len(result.clusters)} answers"
+        return f"{result.agreement.asked} models gave {answers}: write the synthesis from the candidates"
+    if result.method == "synthesize":
+        return f"written by a judge from {result.agreement.asked} answers"
+    agree = "agrees" if result.agreement.votes == 1 else "agree"
+    return f"{result.agreement.votes} of {result.agreement.asked} {agree} ({', '.join(winners)})"
+
+
+def _brief(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:59]}…"
