@@ -33,6 +33,15 @@ def field(text: str) -> str | None:
     return _value(rest)
 
 
+def quoted_field(text: str) -> str | None:
+    """The value of the last `"answer":` that JSON would understand, not of a mere line."""
+    start = last(_FIELD, text)
+    if start is None:
+        return None
+    rest = text[start.end() :]
+    return _string(rest) if rest.startswith('"') else _value(rest)
+
+
 def _string(rest: str) -> str:
     try:
         value, _ = _DECODER.raw_decode(rest)

@@ -4,6 +4,7 @@ import re
 
 from . import Form, Spec
 from ._options import concluded, quoted
+from ._spans import quoted_field
 
 _NEXT_QUESTION = re.compile(r"\n\s*+(?:Question|Q):")
 _DEFAULT_LETTERS = 10  # A to J, where nobody said how many options there are
@@ -15,6 +16,7 @@ _IN_PHRASE = r"\(?([A-Z]|(?<=\()[a-z](?=\)))"
 _STATED = tuple(
     re.compile(pattern)
     for pattern in (
+        r"(?m)^\W*+ANSWER:\W*+([A-Z])(?![\w'])",  # the line we ask for
         r"(?i:answer)\s++(?i:is)\s*+:?\s*+\**+\s*+\\?(?:\((?![a-z]\)))?\[?\s*(?i:option\s*)?\$?" + _WRAPPER + _LETTER,
         r"(?i:answer)\s*+:\s*+\**+\s*+(?i:option\s*)?" + _LETTER,
         _PRAISE + r"\s++(?i:answer|option|choice|statement)[^.\n]{0,60}?\b(?i:is|:)\s*+:?\s*+\**+(?i:option\s*)?"
@@ -23,6 +25,7 @@ _STATED = tuple(
         r"\\boxed\{\s*+(?:\\text\{)?(?:\(?([A-Z])\)?\b|\(([a-z])\))",
     )
 )
+_LEADING = re.compile(r"^\W*([A-Za-z])(?![\w'])")
 _ISOLATED = re.compile(r"(?:^|[\s(*])\(?([A-Z])(?:[\).:*]|\s*$)")
 _IN_LATEX = re.compile(r"(?i:answer\s++is)[\s:]*+\}?\s*+\(?\\?\(?" + _WRAPPER + r"\s*+\(?([A-Z])\b")
 
@@ -32,6 +35,8 @@ def find(text: str, spec: Spec) -> str | None:
     if follow := _NEXT_QUESTION.search(text):
         text = text[: follow.start()]
     letters = len(spec.choices) or _DEFAULT_LETTERS
+    if (value := quoted_field(text)) is not None:
+        return _in_field(value, spec.choices, letters)
     for pattern in _STATED:
         if letter := _last(pattern, text, letters):
             return letter
@@ -41,6 +46,14 @@ def find(text: str, spec: Spec) -> str | None:
         if letter := _last(pattern, span, letters):
             return letter
     at = concluded(text, spec.choices)
+    return None if at is None else chr(65 + at)
+
+
+def _in_field(value: str, choices: tuple[str, ...], letters: int) -> str | None:
+    """A JSON field says it outright: a letter, or an option's text."""
+    if letter := _last(_LEADING, value, letters):
+        return letter
+    at = quoted(value, choices)
     return None if at is None else chr(65 + at)
 
 
