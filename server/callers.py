@@ -1,7 +1,8 @@
-"""Who calls, and what their host can do: the token's name, else the client's own; how long it waits; what it may be asked."""
+"""Who calls, and how long its host waits: the token's name, else what the client calls itself."""
 
 from typing import Any
 
+from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
 
 # Hosts that wait longer than 60 s for a tool (measured: guide hosts-and-ux §5). All others are taken to cut at 60 s.
@@ -11,24 +12,24 @@ SHORT_S, LONG_S = 50.0, 240.0
 
 def name(ctx: Context[Any, Any]) -> str:
     """The caller's name: of its token over HTTP, else what its client calls itself."""
-    request = ctx.request_context.request
-    scope = getattr(request, "scope", None)
+    return of(ctx.request_context)
+
+
+def of(request: ServerRequestContext[Any, Any]) -> str:
+    """The same, from the SDK's lower context."""
+    scope = getattr(request.request, "scope", None)
     if scope is not None and (caller := scope.get("plenum.caller")):
         return str(caller)
-    return _plain(client(ctx)) or "local"
+    return "".join(c for c in client(request) if c.isalnum() or c in " ._-/@")[:64].strip() or "local"
 
 
-def client(ctx: Context[Any, Any]) -> str:
+def client(request: ServerRequestContext[Any, Any]) -> str:
     """What the client calls itself; empty when it does not say."""
-    params = ctx.request_context.session.client_params
+    params = request.session.client_params
     return params.client_info.name if params is not None else ""
 
 
 def patience_s(ctx: Context[Any, Any]) -> float:
     """Seconds until this host may give up on a call; progress does not extend it."""
-    host = client(ctx).lower()
+    host = client(ctx.request_context).lower()
     return LONG_S if any(host.startswith(known) for known in PATIENT) else SHORT_S
-
-
-def _plain(text: str) -> str:
-    return "".join(c for c in text if c.isalnum() or c in " ._-/@")[:64].strip()

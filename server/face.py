@@ -4,12 +4,15 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from mcp.server.caching import CacheHint
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.mcpserver import MCPServer, RequestStateSecurity
 
 from server import VERSION
 from server.house import House
 from server.mcp.doors import without_spans
+from server.mcp.pages import paged
+from server.prompts import prompts
+from server.resources import resources
 from server.tools import tools
 
 INSTRUCTIONS = """\
@@ -22,6 +25,17 @@ Every answer ends with a line: model · cost · seconds · id. The id continues 
 the resources plenum://decisions/{id} (why this model) and plenum://answers/{id} (full texts).
 "Still running" is not an error: call again with the request_id given; nothing is paid twice.
 An error says what to do next; do that rather than repeating the call."""
+
+# Lists are the same for everybody and as long as the process; what is read is money and health: a second.
+_LIST = CacheHint(ttl_ms=300_000, scope="public")
+CACHED: dict[CacheableMethod, CacheHint] = {
+    "server/discover": _LIST,
+    "tools/list": _LIST,
+    "prompts/list": _LIST,
+    "resources/list": _LIST,
+    "resources/templates/list": _LIST,
+    "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
+}
 
 
 def face(house: House, *, state_keys: list[str | bytes] | None = None, telemetry: bool = False) -> MCPServer[House]:
@@ -42,8 +56,13 @@ def face(house: House, *, state_keys: list[str | bytes] | None = None, telemetry
         lifespan=lifespan,
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=state_keys) if state_keys else None,
-        cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
+        subscriptions=house.changes.bus,
+        cache_hints=CACHED,
     )
+    resources(server, house)
+    prompts(server, house)
+    paged(server)
+    house.changes.serve(server)
     if not telemetry:
         without_spans(server)
     return server

@@ -1,27 +1,69 @@
 """What every tool and resource stands on: the app, opened when first needed, and the jobs that may outlive a call."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from routing.events import BreakerChanged, BudgetAlert, CooledDown, Event
 from server.jobs import Jobs
+from server.mcp.changes import Changes
 from server.mcp.once import Once
 
 if TYPE_CHECKING:  # the app drags in configuration and routing: a host waits for tools/list without them
     from server.app import App
 
+    Opener = Callable[[], AbstractAsyncContextManager[App]]
 
-@dataclass
+RECENT = 50  # ids a caller is offered when completing
+CALLERS = 1_000
+
+
 class House:
     """`await house.app()` is the open app."""
 
-    app: "Once[App]"
-    jobs: Jobs = field(default_factory=Jobs)
+    def __init__(self, opener: "Opener") -> None:
+        self._opener = opener
+        self._recent: OrderedDict[str, deque[str]] = OrderedDict()
+        self.jobs = Jobs()
+        self.changes = Changes()
+        self.app: Once[App] = Once(self._watched)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["House"]:
         """Enter in the server's lifespan. On the way out jobs settle first, then the app closes."""
         async with self.app.running() as tasks:
             self.jobs.tasks = tasks
+            tasks.start_soon(self.changes.run)
             yield self
+
+    def answered(self, caller: str, id: str) -> None:  # noqa: A002
+        """Note an answer's id, to be offered again, and that money was spent."""
+        ids = self._recent.setdefault(caller, deque(maxlen=RECENT))
+        self._recent.move_to_end(caller)
+        if id not in ids:
+            ids.appendleft(id)
+        if len(self._recent) > CALLERS:
+            self._recent.popitem(last=False)
+        self.changes.updated("plenum://costs/today", "plenum://status")
+
+    def recent(self, caller: str) -> Sequence[str]:
+        """The newest ids of this caller's answers, in this process."""
+        return tuple(self._recent.get(caller, ()))
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncGenerator["App"]:
+        async with self._opener() as app:
+            unsubscribe = app.hub.subscribe(self._observe)
+            try:
+                yield app
+            finally:
+                unsubscribe()
+
+    def _observe(self, event: Event) -> None:
+        if isinstance(event, BreakerChanged | CooledDown):
+            self.changes.updated(
+                "plenum://models", "plenum://providers", f"plenum://providers/{event.provider}", "plenum://status"
+            )
+        elif isinstance(event, BudgetAlert):
+            self.changes.updated("plenum://costs/today", "plenum://costs/month", "plenum://status")

@@ -20,9 +20,8 @@ async def serve_stdio(opener: "Opener") -> None:
     from server.face import face
     from server.house import House
     from server.mcp import stdio
-    from server.mcp.once import Once
 
-    server = face(House(Once(opener)))
+    server = face(House(opener))
     gc.enable()
     gc.freeze()  # what the imports made lives as long as the process: no collection need look at it again
     await stdio.run(server)

@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from server.config import Config, ConfigFault, Loaded
 from server.config.load import digest
+from server.config.shown import shown
 from server.config.world import World, world
 
 from . import Common, Exit
@@ -24,8 +24,8 @@ def register(app: typer.Typer, common: Common) -> None:
 
     @group.command("show", help="Print what is in force, secrets hidden.")
     def _show() -> None:  # pyright: ignore[reportUnusedFunction]
-        shown = shown_config(world(common.config).load().config)
-        common.show(shown, json.dumps(shown, indent=2, ensure_ascii=False))
+        document = shown(world(common.config).load().config)
+        common.show(document, json.dumps(document, indent=2, ensure_ascii=False))
 
     @group.command("schema", help="Print the JSON Schema of plenum.toml, for editors.")
     def _schema() -> None:  # pyright: ignore[reportUnusedFunction]
@@ -53,22 +53,6 @@ def _checked(common: Common) -> None:
 def _fine(loaded: Loaded) -> str:
     files = ", ".join(str(f) for f in loaded.files) or "no file: defaults, key variables and local engines"
     return "\n".join([f"The configuration is fine ({files}).", *loaded.warnings])
-
-
-def shown_config(config: Config) -> dict[str, Any]:
-    """The configuration without any secret, as JSON. Also `plenum://config`."""
-    document = config.model_dump(mode="json", exclude_defaults=True)
-    for table in document.get("providers", {}).get("table", {}).values():
-        if "api_key" in table:
-            table["api_key"] = "(hidden)"
-        if "headers" in table:
-            table["headers"] = dict.fromkeys(table["headers"], "(hidden)")
-    if "tokens" in document.get("http", {}):
-        document["http"]["tokens"] = ["(hidden)"] * len(document["http"]["tokens"])
-    for key in ("url", "shared"):
-        if "@" in document.get("store", {}).get(key, ""):
-            document["store"][key] = "(hidden)"
-    return document
 
 
 def trust(here: World, file: Path) -> Path:

@@ -20,7 +20,6 @@ from sse_starlette.sse import AppStatus
 from server.face import face
 from server.house import House
 from server.mcp import doors
-from server.mcp.once import Once
 
 from .app import application
 from .guard import LONGEST_HEAD, Address, Tokens, Verifier
@@ -102,7 +101,7 @@ def polite(
     opener: "Callable[[], AbstractAsyncContextManager[App]]", listen: Listen, verifier: Verifier | None = None
 ) -> Polite:
     """A server of one process, ready for `serve()`."""
-    house = House(Once(opener))
+    house = House(opener)
     keys: list[str | bytes] | None = [listen.state_key] if listen.state_key else None
     server, underway = face(house, state_keys=keys), Underway()
     server.middleware.append(underway)

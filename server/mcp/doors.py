@@ -9,6 +9,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
+from mcp.server.session import ServerSession
 
 
 def lowlevel(server: MCPServer[Any]) -> Server[Any]:
@@ -46,3 +47,8 @@ def end_listening(server: MCPServer[Any]) -> None:
     close = getattr(entry.handler, "close", None) if entry is not None else None
     if close is not None:
         close()
+
+
+def connection(session: ServerSession) -> Any:
+    """The connection under a request's session: one per client, where sessions are one per request."""
+    return session._connection  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]

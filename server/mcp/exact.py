@@ -150,7 +150,9 @@ def schema(model: type[BaseModel]) -> dict[str, Any]:
     return short
 
 
-_NOISE = ("title", "default")
+# Limits far above any honest use are enforced, not advertised: every token here is paid in every conversation.
+_NOISE = frozenset({"title", "default", "maxLength", "maxItems", "pattern"})
+_PLAIN = {"ge": "minimum", "le": "maximum"}  # as pydantic leaves them behind a validator
 
 
 def _short(node: Any, definitions: Mapping[str, Any]) -> Any:
@@ -172,7 +174,8 @@ def _short(node: Any, definitions: Mapping[str, Any]) -> Any:
         if "$ref" in found:
             return _short(found, definitions)
     properties = found.get("properties")
-    short = {k: _short(v, definitions) for k, v in found.items() if k not in (*_NOISE, "properties")}
+    kept = ((k, v) for k, v in found.items() if k not in _NOISE and k != "properties")
+    short = {_PLAIN.get(k, k): _short(v, definitions) for k, v in kept if (k, v) != ("additionalProperties", True)}
     if isinstance(properties, dict):
         named = cast("dict[str, Any]", properties)
         short["properties"] = {name: _short(value, definitions) for name, value in named.items()}

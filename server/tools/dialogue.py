@@ -5,13 +5,14 @@ import binascii
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from providers.types import Image, Message, Part, Text, ToolCall, ToolResult
 from routing.errors import InvalidRequest
 from server.mcp.exact import Arguments
 
 _DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]{1,40});base64,", re.IGNORECASE)
+_OBJECTS = {"type": "array", "items": {"type": "object"}}
 LONGEST_IMAGE = 6 << 20  # bytes; a stdio line has 8 MiB
 
 
@@ -36,7 +37,7 @@ class Turn(Arguments):
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
-    tool_calls: list[Call] = Field(default_factory=list[Call])
+    tool_calls: Annotated[list[Call], WithJsonSchema(_OBJECTS)] = Field(default_factory=list[Call])
     tool_call_id: str = ""
 
 

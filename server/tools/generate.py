@@ -6,7 +6,7 @@ import secrets
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from providers.types import Answer, Capability, Effort, Request, Tool
 from routing.errors import InvalidRequest
@@ -25,6 +25,12 @@ LABEL = Label(
     NAME, "Ask one model", meta={"anthropic/alwaysLoad": True, "anthropic/searchHint": "ask another language model"}
 )
 
+_FUNCTIONS = {
+    "type": "array",
+    "items": {"type": "object"},
+    "description": "Functions the model may call: name, description, parameters",
+}
+
 
 class Options(Arguments):
     """Rarely needed."""
@@ -38,7 +44,9 @@ class Options(Arguments):
     min_quality: Annotated[float, Field(ge=0, le=1)] | None = None
     hedge: bool = False
     allow_truncated: bool = False
-    tools: list[dialogue.Function] = Field(default_factory=list[dialogue.Function], max_length=128)
+    tools: Annotated[list[dialogue.Function], WithJsonSchema(_FUNCTIONS)] = Field(
+        default_factory=list[dialogue.Function], max_length=128
+    )
     tool_choice: Annotated[str, Field(max_length=64)] = "auto"
 
 
@@ -117,7 +125,10 @@ async def _handle(house: House, arguments: Generate, ctx: Context[Any, Any]) -> 
     assert job is not None
     async with reported(ctx) as tell:
         result: Result | None = await house.jobs.outcome(job, callers.patience_s(ctx), tell)
-    return running(job, arguments) if result is None else answered(result, arguments)
+    if result is None:
+        return running(job, arguments)
+    house.answered(caller, result.receipt.id)
+    return answered(result, arguments)
 
 
 def _joined(house: House, ask: Ask) -> Job | None:

@@ -110,6 +110,12 @@ def test_a_lone_surrogate_from_a_model_ends_nothing() -> None:
         assert talk.until(3)["result"]["structuredContent"]["answer"] == "half \ufffd pair"
 
 
+def test_a_number_beyond_all_floats_is_a_wrong_argument() -> None:
+    line = packed(call(2, temperature=7777)).replace(b"7777", b"1e400")
+    reply = by_id(piped(packed(*INIT) + line))[2]["result"]
+    assert reply["structuredContent"]["error"]["code"] == "invalid_request"
+
+
 def test_crlf_and_blank_lines_are_fine() -> None:
     lines = packed(*INIT, request(2, "ping")).replace(b"\n", b"\r\n\r\n")
     assert set(by_id(piped(b"\r\n\n" + lines + json.dumps(request(9, "ping")).encode()))) == {"init", 2, 9}

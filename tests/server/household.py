@@ -21,6 +21,8 @@ from providers.types import Answer, Price
 from routing.errors import ProvidersFailed
 from routing.events import Progressed, silent
 from routing.types import Attempt, Deployment, Receipt, Result
+from server.config import Config
+from server.hub import Hub
 
 
 class SmallManager:
@@ -112,6 +114,8 @@ def small_app(scenario: Scenario | None = None) -> SimpleNamespace:
         manager=manager,
         directory=SmallDirectory(manager.provider),
         journal=SmallJournal(),
+        hub=Hub(),
+        config=Config(),
         fusion=None,
         costs=None,
         conversations=None,

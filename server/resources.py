@@ -1,0 +1,198 @@
+"""What can be read: models, providers, costs, decisions, answers, context, configuration, state. All of it ours to show.
+
+Everything with an id belongs to the caller who asked; others read "not found". Texts are JSON.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any, cast
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+
+from routing.errors import Refusal
+from routing.types import Deployment
+from server import VERSION, callers, receipts
+from server.house import House
+from server.mcp import scrub
+from server.tools.list_models import described
+
+PERIODS = ("today", "7d", "30d", "month", "all")
+Ctx = Context[Any, Any]
+
+
+def resources(server: MCPServer[House], house: House) -> None:
+    """Add them to `server`."""
+    _fixed(server, house)
+    _by_name(server, house)
+    _by_id(server, house)
+
+
+def _fixed(server: MCPServer[House], house: House) -> None:
+    def fixed(uri: str, title: str, read: Callable[[Any], Awaitable[Any]]) -> None:
+        async def text() -> str:
+            return await _read(house, read)
+
+        server.resource(uri, name=uri.partition("://")[2], title=title, mime_type="application/json")(text)
+
+    fixed("plenum://models", "Models that can be asked, with prices and state", models)
+    fixed("plenum://providers", "Providers and how they do", providers)
+    fixed("plenum://context", "Upstream context servers", context)
+    fixed("plenum://config", "The configuration, secrets hidden", configuration)
+    fixed("plenum://status", "This server's state", lambda app: status(app, house))
+
+
+def _by_name(server: MCPServer[House], house: House) -> None:
+    @server.resource("plenum://models/{provider}/{+model}", title="One model", mime_type="application/json")
+    async def _model(provider: str, model: str) -> str:  # pyright: ignore[reportUnusedFunction]
+        return await _read(house, lambda app: one_model(app, provider, model))
+
+    @server.resource("plenum://providers/{name}", title="How one provider does", mime_type="application/json")
+    async def _provider(name: str) -> str:  # pyright: ignore[reportUnusedFunction]
+        return await _read(house, lambda app: one_provider(app, name))
+
+    @server.resource(
+        "plenum://costs/{period}", title="Spending: today, 7d, 30d, month, all", mime_type="application/json"
+    )
+    async def _costs(period: str) -> str:  # pyright: ignore[reportUnusedFunction]
+        return await _read(house, lambda app: spending(app, period))
+
+
+def _by_id(server: MCPServer[House], house: House) -> None:
+    @server.resource("plenum://decisions/{id}", title="Why this model: the receipt", mime_type="application/json")
+    async def _decision(id: str, ctx: Ctx) -> str:  # noqa: A002 # pyright: ignore[reportUnusedFunction]
+        return await _read(house, lambda app: decision(app, id, callers.name(ctx)))
+
+    @server.resource("plenum://answers/{id}", title="An answer's full text", mime_type="application/json")
+    async def _answer(id: str, ctx: Ctx) -> str:  # noqa: A002 # pyright: ignore[reportUnusedFunction]
+        return await _read(house, lambda app: answer(app, id, callers.name(ctx)))
+
+
+async def _read(house: House, read: Callable[[Any], Awaitable[Any]]) -> str:
+    try:
+        found = await read(await house.app())
+    except Refusal as refusal:
+        raise ResourceError(f"{refusal.message} {refusal.hint}".strip()) from None
+    return json.dumps(scrub.tree(found), ensure_ascii=False)
+
+
+async def models(app: Any) -> Any:
+    """Every deployment, described."""
+    return {"models": [described(app, deployment) for deployment in app.directory.deployments()]}
+
+
+async def one_model(app: Any, provider: str, model: str) -> Any:
+    """One deployment."""
+    for deployment in cast("list[Deployment]", app.directory.deployments()):
+        if (deployment.provider, deployment.model) == (provider, model):
+            return described(app, deployment)
+    raise ResourceNotFoundError(f"There is no model {provider}/{model} here.")
+
+
+async def providers(app: Any) -> Any:
+    """Every provider in a line."""
+    names = dict.fromkeys(deployment.provider for deployment in app.directory.deployments())
+    return {"providers": [await one_provider(app, name) for name in names]}
+
+
+async def one_provider(app: Any, name: str) -> Any:
+    """One provider as the contract has it. Raises ResourceNotFoundError."""
+    own: list[Deployment] = [d for d in app.directory.deployments() if d.provider == name]
+    if not own:
+        raise ResourceNotFoundError(f"There is no provider {name} here.")
+    barriers = app.guard.show() if app.guard is not None else ()
+    limiter = app.gate.view(own[0].endpoint) if app.gate is not None else None
+    found = _health(app, name, barriers, limiter)
+    return {
+        "provider": name,
+        "models": len(own),
+        "status": found.get("status", "healthy" if any(d.status == "available" for d in own) else "unhealthy"),
+        **{k: v for k, v in found.items() if k not in ("provider", "status")},
+        "breaker": found.get("breaker") or _worst(barriers, name),
+        "limiter": found.get("limiter") or _plain(limiter),
+        "spend": await _spend(app, name),
+    }
+
+
+def _health(app: Any, name: str, barriers: Any, limiter: Any) -> dict[str, Any]:
+    return asdict(app.health.provider(name, barriers, limiter)) if app.health is not None else {}
+
+
+def _worst(barriers: Any, name: str) -> str:
+    states = {barrier.state for barrier in barriers if barrier.provider == name}
+    return next((state for state in ("open", "half_open") if state in states), "closed")
+
+
+async def _spend(app: Any, name: str) -> Mapping[str, Any]:
+    if app.costs is None:
+        return {}
+    report = await app.costs.report(app.costs.period("today", "provider"))
+    usd = sum(group.usd for group in report.groups if group.key == name)
+    return {"today_usd": round(usd, 9)}
+
+
+async def spending(app: Any, period: str) -> Any:
+    """The `costs` tool's report of a period."""
+    from server.tools.costs import Costs
+    from server.tools.costs import spending as report
+
+    if period not in PERIODS or app.costs is None:
+        raise ResourceNotFoundError(f"Costs are kept for {', '.join(PERIODS)}.")
+    return await report(app.costs, Costs.model_validate({"period": period}))
+
+
+async def decision(app: Any, id: str, caller: str) -> Any:  # noqa: A002
+    """The receipt of the caller's own ask."""
+    found = await app.journal.receipt(id, caller) if app.journal is not None else None
+    if found is None:
+        raise ResourceNotFoundError("There is no decision with this id of yours.")
+    return receipts.as_json(found)
+
+
+async def answer(app: Any, id: str, caller: str) -> Any:  # noqa: A002
+    """The text of the caller's own answer."""
+    found = await app.journal.answer(id, caller) if app.journal is not None else None
+    if found is None:
+        raise ResourceNotFoundError("There is no answer with this id of yours, or its text was not kept.")
+    calls = [asdict(call) for call in found.tool_calls]
+    return {
+        "id": id,
+        "answer": found.text,
+        "finish_reason": found.finish_reason,
+        **({"tool_calls": calls} if calls else {}),
+    }
+
+
+async def context(app: Any) -> Any:
+    """The upstream servers and how they do."""
+    if app.context is None:
+        return {"servers": []}
+    return {"servers": [_plain(server) for server in app.context.view()]}
+
+
+async def configuration(app: Any) -> Any:
+    """What is in force and differs from the defaults."""
+    from server.config.shown import outward
+
+    return outward(app.config)
+
+
+async def status(app: Any, house: House) -> Any:
+    """The process at a glance."""
+    deployments = app.directory.deployments()
+    usable = sum(deployment.status in ("available", "degraded") for deployment in deployments)
+    return {
+        "version": VERSION,
+        "models": len(deployments),
+        "usable": usable,
+        "running": len(house.jobs),
+        "admission": _plain(app.admission.view()) if app.admission is not None else None,
+        "warnings": list(app.warnings),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value
