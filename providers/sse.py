@@ -106,9 +106,8 @@ class Sse(_Blocks):
         """The events this piece completes."""
         events: list[Event] = []
         for block in self.complete(piece):
-            if (
-                block.startswith(b"data: ") and b"\n" not in block
-            ):  # what nearly every event of most providers looks like
+            # what nearly every event of most providers looks like
+            if len(block) > 6 and block.startswith(b"data: ") and b"\n" not in block:
                 events.append(("", block[6:]))
             elif event := _event(block):
                 events.append(event)

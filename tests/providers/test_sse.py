@@ -45,7 +45,7 @@ def reference(document: bytes) -> list[tuple[str, bytes]]:
         ("data: a\u2028b\x85\x0b\n\n".encode(), [("", "a\u2028b\x85\x0b".encode())]),
         (b"data: cut", []),
         (b"data: cut\n", []),
-        (b"data\n\ndata:\n\n", []),
+        (b"data\n\ndata:\n\ndata: \n\n", []),
         (b"id: 1\nretry: 5\ndata: a\n\n", [("", b"a")]),
     ],
 )
