@@ -1,0 +1,53 @@
+"""What a prompt looks like: kind by four rules, complexity with its evidence."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.types import Message, Request, Text, Tool
+from routing.tasks import classify
+
+
+def task(text, kind=None, **known):
+    return classify(Request((Message("user", (Text(text),)),), **known), kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Fix this:\n```\nx = 1\n```", "code"),
+        ("What does def f(x) do?", "code"),
+        ("[PYTHON] sort 3 numbers", "code"),
+        (r"Simplify \frac{1}{2} + \sqrt{x}", "math"),
+        ("Solve $x + y = 2$ for x", "math"),
+        ("How many eggs are 3 dozen?", "numeric"),
+        ("Who wrote Faust?", "text"),
+        ("It costs $ or so", "text"),
+    ],
+)
+def test_the_kind_is_the_first_rule_that_fires(text, kind):
+    assert task(text).kind == kind
+
+
+def test_a_kind_that_was_given_is_not_guessed():
+    assert task("def f(x): pass", "law").kind == "law"
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "complexity"),
+    [
+        ("Who wrote Faust?", {}, "simple"),
+        ("Design a cache and compare the trade-offs.", {}, "medium"),
+        ("Prove it step by step. " + "Because of that and this. " * 200, {}, "complex"),
+        ("Plan this.", {"reasoning": "high", "tools": (Tool("f", "", {}),)}, "complex"),
+    ],
+)
+def test_complexity_names_the_rules_that_fired(text, known, complexity):
+    found = task(text, **known)
+    assert found.complexity == complexity
+    assert (len(found.evidence) > 1) == (complexity != "simple")
+
+
+@given(st.text())
+def test_any_text_is_of_some_kind(text):
+    assert task(text).kind in {"code", "math", "numeric", "text"}
