@@ -15,7 +15,7 @@ from providers.http import Http
 from providers.simulator import MODELS as SIM_MODELS
 from providers.simulator import Conduct, Scenario, SimProvider, parse_fault
 from providers.simulator import card as sim_card
-from providers.types import Message, Price
+from providers.types import Message, Price, Provider
 from routing.conversations import Conversations
 from routing.costs.pricing import Tariffs
 from routing.costs.reports import Accountant, Known
@@ -62,6 +62,7 @@ class Ground:
     tracker: Tracker
     recall: Replay
     engines: Sequence[Roster]
+    locals: Mapping[str, Provider]
     demo: bool
 
 
@@ -97,8 +98,21 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Groun
         Tracker(store.ledger, Tariffs(cost_nano, _found_price), observer=hub),
         _recall(store, loaded.config, hub),
         found,
+        await _models_in_process(stack, wires, loaded),
         demo,
     )
+
+
+async def _models_in_process(stack: AsyncExitStack, wires: Wires, loaded: Loaded) -> Mapping[str, Provider]:
+    """The user's own model files, by provider: opened once, so a changed path counts from the next start."""
+    found: dict[str, Provider] = {}
+    for seat in seats(loaded.config, loaded.environment):
+        if seat.dialect == "local":
+            from providers.local import LocalModels
+
+            roster = Roster(seat, wires, opener=SimProvider())
+            found[seat.name] = await stack.enter_async_context(LocalModels(roster.paths, roster.card))
+    return found
 
 
 def _recall(store: SqliteStore, config: Config, hub: Hub) -> Replay:
@@ -172,7 +186,10 @@ def _rosters(ground: Ground, loaded: Loaded) -> Mapping[str, Roster]:
     if ground.demo:
         return {}
     found = {roster.seat.name: roster for roster in ground.engines}
-    return found | {seat.name: Roster(seat, ground.wires) for seat in seats(loaded.config, loaded.environment)}
+    return found | {
+        seat.name: Roster(seat, ground.wires, opener=ground.locals.get(seat.name))
+        for seat in seats(loaded.config, loaded.environment)
+    }
 
 
 def _tokens(messages: tuple[Message, ...]) -> int:

@@ -5,6 +5,7 @@ work on every file system.
 """
 
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -64,9 +65,10 @@ async def reload(world: World, build: Build, current: Living) -> bool:
 
 
 def stamps(loaded: Loaded, world: World) -> Stamps:
-    """Name, time and size of every file that counts, and of a project file that may appear."""
+    """The hour, and name, time and size of every file that counts, and of a project file that may appear."""
     files = {*loaded.files, world.cwd / "plenum.toml", world.folders.config / "plenum.toml"}
-    return [stamp for file in sorted(files) if (stamp := _stamp(file)) is not None]
+    hour = "hour", int(time.time() // 3600), 0  # prices may change with it, and models retire
+    return [hour, *(stamp for file in sorted(files) if (stamp := _stamp(file)) is not None)]
 
 
 def _stamp(file: Path) -> tuple[str, int, int] | None:

@@ -35,14 +35,15 @@ class Wires:
 class Roster:
     """Deployments of one seat. `adopt` makes one for any other id the user names exactly."""
 
-    def __init__(self, seat: Seat, wires: Wires, listed: Sequence[Listed] = ()) -> None:
+    def __init__(self, seat: Seat, wires: Wires, listed: Sequence[Listed] = (), opener: Provider | None = None) -> None:
         self.seat = seat
         self._wires = wires
         self._listed = {entry.id: entry for entry in listed}
         models = seat.table.models
         self._tables = {m.id: m for m in models} if isinstance(models, tuple) else dict[str, ModelTable]()
         self._filter = models if isinstance(models, ModelFilter) else ModelFilter()
-        self.opener: Provider = self._http()
+        self.opener: Provider = opener or self._http(seat.dialect)
+        self._other: Provider | None = None
 
     def deployments(self) -> Iterator[Deployment]:
         """One per model that is offered without being named: the user's, else the live list, else the catalogue's."""
@@ -66,7 +67,7 @@ class Roster:
             endpoint=seat.endpoint,
             card=known,
             price=_price(said.price) if said and said.price else self._price(model, said),
-            opener=self.opener,
+            opener=self._opener(known),
             priority=seat.table.priority,
             weight=seat.table.weight,
             group=group(seat.row.name if seat.row else seat.name, said.base if said and said.base else model),
@@ -86,6 +87,7 @@ class Roster:
                 capabilities=said.capabilities,
                 quality=_quality(said.quality),
                 base=said.base,
+                family=said.family,
             )
             if said
             else None
@@ -104,7 +106,20 @@ class Roster:
         allow, deny = self._filter.allow, self._filter.deny
         return any(fnmatchcase(model, p) for p in allow) and not any(fnmatchcase(model, p) for p in deny)
 
-    def _http(self) -> Provider:
+    @property
+    def paths(self) -> Mapping[str, str]:
+        """Model files by id (dialect `local`)."""
+        return {model.id: model.path for model in self._tables.values() if model.path}
+
+    def _opener(self, known: ModelCard) -> Provider:
+        """The seat's provider, in its other dialect where the model is to be had in that alone."""
+        also = self.seat.row.also if self.seat.row else ()
+        if "responses_only" not in known.flags or self.seat.table.dialect or "openai_responses" not in also:
+            return self.opener
+        self._other = self._other or self._http("openai_responses")
+        return self._other
+
+    def _http(self, dialect: str) -> Provider:
         seat, table = self.seat, self.seat.table
         headers = dict(table.headers)
         if table.organization:
@@ -112,9 +127,7 @@ class Roster:
         tls = ssl.create_default_context(cafile=table.ca_bundle) if table.ca_bundle else None
         route = Route(seat.base_url, headers, tls, None if seat.local else self._wires.proxy(seat.base_url))
         timeouts = Timeouts(idle=table.timeout_s)
-        return HttpProvider(
-            self._wires.http, load(seat.dialect), route, card=self.card, key=seat.key, timeouts=timeouts
-        )
+        return HttpProvider(self._wires.http, load(dialect), route, card=self.card, key=seat.key, timeouts=timeouts)
 
 
 def _flagged(known: ModelCard, quirks: tuple[str, ...]) -> ModelCard:

@@ -136,3 +136,9 @@ def test_proxies_follow_the_environment_and_its_exceptions() -> None:
     assert proxy("https://a.internal.example/v1") is None and proxy("https://x.corp") is None
     assert proxy("http://api.example") is None
     assert proxies({"NO_PROXY": "*", "ALL_PROXY": "http://p:1"})("https://a.example") is None
+
+
+def test_a_model_that_only_one_dialect_reaches_is_asked_in_that(tmp_path: Path) -> None:
+    roster = Roster(found(tmp_path, OPENAI_API_KEY="k")["openai"], Wires(Http()))
+    assert roster.deployment("gpt-5.5-pro").opener.dialect.name == "openai_responses"
+    assert roster.deployment("gpt-6-luna").opener.dialect.name == "openai_chat"
