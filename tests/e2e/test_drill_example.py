@@ -1,6 +1,7 @@
 """The drill on a configuration as composed: `plenum drill --kill openai` on the example, without keys."""
 
 from doubles import sim
+
 from providers.types import Price
 from routing.directory import Names, Naming
 from routing.drill import Drill, Trouble, rehearse
