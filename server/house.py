@@ -3,6 +3,8 @@
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from routing.events import BreakerChanged, BudgetAlert, CooledDown, Event
@@ -11,6 +13,7 @@ from server.mcp.changes import Changes
 from server.mcp.once import Once
 
 if TYPE_CHECKING:  # the app drags in configuration and routing: a host waits for tools/list without them
+    from routing.admission import Kind
     from server.app import App
 
     Opener = Callable[[], AbstractAsyncContextManager[App]]
@@ -67,3 +70,13 @@ class House:
             )
         elif isinstance(event, BudgetAlert):
             self.changes.updated("plenum://costs/today", "plenum://costs/month", "plenum://status")
+
+
+@asynccontextmanager
+async def admitted(app: "App", kind: "Kind", max_latency_s: float | None = None) -> AsyncGenerator[None]:
+    """Do one whole job within what Plenum takes on at once. Raises Limited. Members of a fuse do not enter again."""
+    if app.admission is None:
+        yield
+        return
+    async with app.admission.enter(kind, inf if max_latency_s is None else monotonic() + max_latency_s):
+        yield

@@ -13,7 +13,7 @@ from routing.errors import InvalidRequest
 from routing.events import Tell
 from routing.types import Ask, CacheMode, Receipt, Result
 from server import callers, receipts
-from server.house import House
+from server.house import House, admitted
 from server.jobs import Job
 from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
 from server.progress import reported
@@ -139,7 +139,8 @@ def _joined(house: House, ask: Ask) -> Job | None:
 
 def _begun(house: House, app: Any, ask: Ask) -> Job:
     async def work(tell: Tell) -> Result:
-        return await app.manager.generate(ask, tell)
+        async with admitted(app, "generate", ask.max_latency_s):
+            return await app.manager.generate(ask, tell)
 
     return house.jobs.start(ask.caller, ask.request_id or ask.id, ask.key, work)
 

@@ -147,3 +147,24 @@ async def test_cancelled_at_any_await_nobody_keeps_a_place(step):
                 await checkpoint() if at % 3 else await anyio.sleep(0.0005)
     assert "behind" in crowd.let_in
     assert (crowd.admission.view().running, crowd.admission.view().queued) == (0, 0)
+
+
+async def test_one_who_leaves_just_as_its_place_comes_passes_it_on():
+    crowd = Crowd(door(in_flight=1))
+    victim = anyio.CancelScope()
+
+    async def leave_and_cancel():
+        async with crowd.admission.enter("generate"):
+            await settle()
+            victim.cancel()  # no await until the place is handed over, to one who is going already
+
+    async def suffer():
+        with victim:
+            await crowd.job("victim")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(leave_and_cancel)
+        tasks.start_soon(suffer)
+        tasks.start_soon(crowd.job, "behind")
+    assert crowd.let_in == ["behind"]
+    assert crowd.admission.view().running == 0

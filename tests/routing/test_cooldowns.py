@@ -95,6 +95,7 @@ def test_when_a_long_hold_is_over_one_call_at_a_time_may_look_until_one_succeeds
     assert left_s(cooldowns) is None, "a look that hangs loses its lease"
     cooldowns.forgive("e", clock.now)
     assert not cooldowns.look("e")
+    cooldowns.looked("e")
 
 
 def test_a_failed_look_holds_again(cooldowns, clock):

@@ -20,6 +20,7 @@ from providers.errors import (
     Unavailable,
 )
 from routing.breaker import BreakerSettings
+from routing.cooldowns import Notice
 from routing.events import BreakerChanged, CooledDown
 from routing.guard import Guards, Rules
 from routing.ports import CircuitOpen
@@ -216,3 +217,66 @@ async def test_of_a_hundred_concurrent_calls_one_probes(guards, deployment, cloc
             for _ in range(100):
                 tasks.start_soon(one)
     assert (entered, refused) == (1, 99)
+
+
+async def test_when_an_empty_accounts_time_is_up_one_call_looks_at_a_time(guards, deployment, clock):
+    await call(guards, deployment(), QuotaExhausted("x"))
+    clock.now += 900
+    async with guards.admit(deployment()):
+        with pytest.raises(CircuitOpen, match="somebody is looking"):
+            await call(guards, deployment())
+    async with guards.admit(deployment()) as second:
+        second.succeeded(1.0, None, 1)
+        await call(guards, deployment())
+
+
+async def test_the_model_that_failed_alone_opens_longer_when_its_probe_fails(guards, deployment, told, clock):
+    for _ in range(5):
+        await call(guards, deployment(), Unavailable("x", model_only=True))
+    clock.now += 5
+    await call(guards, deployment(), Unavailable("x", model_only=True))
+    assert (told.events[-1].state, told.events[-1].for_s) == ("open", 10)
+    assert guards.blocked(deployment(model="other")) is None
+
+
+async def test_nothing_is_reported_twice_nor_after_the_block(guards, deployment, told):
+    async with guards.admit(deployment()) as permit:
+        pass
+    permit.failed(Unavailable("x"))
+    permit.succeeded(1.0, None, 1)
+    assert [ending.good for ending in told.endings] == [None]
+
+
+class Slow:
+    """Leases of a store that answers when told to."""
+
+    def __init__(self) -> None:
+        self.answer, self.given = anyio.Event(), []
+
+    async def take(self, name, limit, lease_s):
+        await self.answer.wait()
+        return "lease"
+
+    async def give(self, name, lease):
+        self.given.append(lease)
+
+
+async def test_cancelled_while_asking_for_a_lease_the_probes_place_is_free_again(clock, told, deployment):
+    slow = Slow()
+    guards = Guards(Rules(BreakerSettings(jitter=0.0)), watchers=[told], leases=slow, clock=clock)
+    await fail(guards, deployment())
+    clock.now += 5
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, guards, deployment())
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+    assert told.on_the_way == 0
+    slow.answer.set()
+    await call(guards, deployment())
+    assert slow.given == ["lease"]
+
+
+async def test_what_another_replica_holds_and_nobody_here_met_is_not_shown(guards):
+    guards.cooldowns.hear([Notice("elsewhere", "rate limited", 9.0)])
+    assert guards.show() == ()

@@ -254,6 +254,7 @@ async def test_the_day_is_counted_and_refuses_with_the_time_to_its_end(deploymen
     with pytest.raises(QuotaWait) as caught:
         await spend(gate, deployment(), deadline=virtual_now() + 60)
     assert (caught.value.why, caught.value.wait_s) == ("rpd", 3600)
+    assert gate.view("alpha").left == {"rpd": 0}
     now += timedelta(hours=2)
     await spend(gate, deployment(), deadline=virtual_now() + 60)
 

@@ -174,6 +174,32 @@ async def test_never_having_reached_the_store_it_takes_a_careful_share():
         tasks.cancel_scope.cancel()
 
 
+async def test_without_the_store_probes_are_decided_by_each_replica_alone():
+    async with open_redis("redis://127.0.0.1:1/0") as shared:
+        lease = await shared.take("alpha", 1, 60)
+        assert lease == ""
+        await shared.give("alpha", "any")
+
+
+async def test_a_full_line_refuses_and_a_short_hold_of_the_provider_is_waited_for(redis_server):
+    async with open_redis(redis_server.url, RedisSettings(prefix=secrets.token_hex(4))) as shared:
+        gate = FleetLimiter(shared, {}, LimitSettings(queue=1), clock=time.monotonic)
+        async with gate.slot(deployment(), 1, time.monotonic() + 1) as slot:
+            slot.settle(1, {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "200ms"})
+        began = time.monotonic()
+        async with anyio.create_task_group() as tasks:
+
+            async def wait():
+                async with gate.slot(deployment(), 1, began + 5):
+                    assert time.monotonic() - began >= 0.15
+
+            tasks.start_soon(wait)
+            await anyio.sleep(0.05)
+            with pytest.raises(QuotaWait, match="queue"):
+                async with gate.slot(deployment(), 1, began + 5):
+                    pass
+
+
 async def test_a_cancelled_request_gives_its_place_back_to_the_fleet(redis_server):
     async with open_redis(redis_server.url, RedisSettings(prefix=secrets.token_hex(4))) as shared:
         replica = Replica(shared, Limits(concurrency=1))
