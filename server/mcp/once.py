@@ -20,6 +20,7 @@ class Once(Generic[T]):
         self._fault: Exception | None = None
         self._closing = anyio.Event()
         self.tasks: anyio.abc.TaskGroup | None = None
+        self.watchers: list[Callable[[T], object]] = []  # told when it opens, before anybody uses it
 
     async def __call__(self) -> T:
         """The open thing. Raises what opening it raised; the next call tries again."""
@@ -59,6 +60,8 @@ class Once(Generic[T]):
         try:
             with anyio.CancelScope(shield=True):
                 async with self._opener() as value:
+                    for watcher in self.watchers:
+                        watcher(value)
                     self._value, opened = value, True
                     task_status.started()
                     await self._closing.wait()

@@ -1,0 +1,1 @@
+"""Subscribers of routing events: Prometheus, OpenTelemetry, the log. They learn; they never decide or fail a request."""
