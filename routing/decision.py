@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from providers.types import Effort
+
 from . import strategies
 from .envelope import expected_output
 from .errors import InvalidRequest
@@ -50,6 +52,7 @@ class Decision:
     step: Mapping[str, int] = field(default_factory=dict[str, int])
     names: tuple[str, ...] = ()
     plan: CascadePlan | None = None
+    effort: Effort | None = None  # of an old name whose successor must be told to behave like it
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class Chooser:
             step=step_of,
             names=(found.name,),
             plan=plan,
+            effort=found.effort,
         )
 
     def _strategy(self, ask: Ask, found: Resolution) -> tuple[str, strategies.Strategy]:

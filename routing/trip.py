@@ -86,6 +86,8 @@ class Trip:
         if decision is not None and request.max_tokens is None:
             cap = output_cap(hop.deployment, decision.needs, decision.sizes, room_usd)
             request = replace(request, max_tokens=cap)
+        if decision is not None and decision.effort is not None and request.reasoning is None:
+            request = replace(request, reasoning=decision.effort)
         if hop.repair and self.broken is not None:
             request = repair(request, *self.broken)
         return request

@@ -6,6 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from providers.simulator.server import serve
 from providers.types import Message, Request, Text
 from routing.errors import BudgetExceeded, Misconfigured
 from routing.types import Ask
@@ -82,3 +83,16 @@ async def test_a_conversation_goes_on_with_its_handle_and_is_its_callers_own(tmp
         with pytest.raises(Exception) as caught:
             await app.manager.generate(ask("x", "sim/echo", conversation=first.receipt.id, caller="eve"))
     assert caught.value.code == "invalid_request"
+
+
+async def test_an_old_name_is_served_by_its_successor_told_to_behave_like_it(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    async with serve() as base:
+        text = f'[providers.deepseek]\napi_key = "k"\nbase_url = "{base}/openai/v1"\n'
+        (tmp_path / "c/plenum.toml").write_text(text)
+        async with opener(world(tmp_path))() as app:
+            plain = await app.manager.generate(ask(model="deepseek-chat"))
+            thinking = await app.manager.generate(ask(model="deepseek-reasoner"))
+    assert plain.receipt.model == thinking.receipt.model == "deepseek-flash"
+    assert not plain.answer.reasoning and thinking.answer.reasoning
+    assert any("deepseek-chat" in warning for warning in plain.receipt.warnings)
