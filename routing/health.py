@@ -120,9 +120,9 @@ class Health:
         pulse = self._pulse(self._providers, provider)
         pulse.last_check, pulse.ailment = self._wall(), ailment
 
-    def of(self, deployment: Deployment) -> ModelHealth:
-        """How one deployment does."""
-        if (pulse := self._models.get(deployment.name)) is None:
+    def model(self, name: str) -> ModelHealth:
+        """How the deployment of this name (`provider/model`) does."""
+        if (pulse := self._models.get(name)) is None:
             return ModelHealth()
         rate = pulse.outcomes.rate(self._clock())
         return ModelHealth(*_percentiles(pulse.latencies), None if rate is None else 1 - rate)

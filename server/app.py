@@ -53,8 +53,11 @@ class App:
 Opener = Callable[[], AbstractAsyncContextManager[App]]
 
 
-def opener(world: World, *, demo: bool = False) -> Opener:
-    """How to open this world's app. A broken configuration opens too: then every call answers with the fault."""
+def opener(world: World, *, demo: bool = False, in_flight: int = 64) -> Opener:
+    """How to open this world's app. A broken configuration opens too: then every call answers with the fault.
+
+    `in_flight`: how many jobs the transport takes on at once where `[routing] in_flight` does not say.
+    """
 
     def _open() -> AbstractAsyncContextManager[App]:
         try:
@@ -63,7 +66,7 @@ def opener(world: World, *, demo: bool = False) -> Opener:
             return _closed(str(fault))
         from .compose import composed
 
-        return composed(world, loaded, demo=demo)
+        return composed(world, loaded, demo=demo, in_flight=in_flight)
 
     return _open
 

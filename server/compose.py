@@ -67,10 +67,10 @@ class Ground:
 
 
 @asynccontextmanager
-async def composed(world: World, loaded: Loaded, *, demo: bool = False) -> AsyncGenerator[App]:
+async def composed(world: World, loaded: Loaded, *, demo: bool = False, in_flight: int = 64) -> AsyncGenerator[App]:
     """Open everything this configuration asks for; close it in reverse order, whatever happens."""
     async with AsyncExitStack() as stack:
-        ground = await _ground(stack, loaded, demo=demo)
+        ground = await _ground(stack, loaded, in_flight, demo=demo)
 
         async def _built(now: Loaded) -> App:
             built = house(ground, now)
@@ -80,7 +80,7 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False) -> Async
         yield await stack.enter_async_context(living(world, loaded, _built))
 
 
-async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Ground:
+async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo: bool) -> Ground:
     wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment))
     hub, traffic = Hub(), Traffic(time.monotonic)
     store = await stack.enter_async_context(sqlite(settings.store_path(loaded.config, loaded.folders)))
@@ -91,7 +91,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, *, demo: bool) -> Groun
     return Ground(
         wires,
         hub,
-        await stack.enter_async_context(protection(loaded.config, hub)),
+        await stack.enter_async_context(protection(loaded.config, hub, in_flight)),
         traffic,
         store,
         Counter(),

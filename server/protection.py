@@ -46,11 +46,11 @@ class Protection:
 
 
 @asynccontextmanager
-async def protection(config: Config, hub: Hub) -> AsyncGenerator[Protection]:
+async def protection(config: Config, hub: Hub, in_flight: int = 64) -> AsyncGenerator[Protection]:
     """Open it. Raises ConfigFault where the shared store's address is none, or its client is not installed."""
     health, balancer = Health(), RoundRobin()
     hub.subscribe(health.observe)
-    admission = Admission(AdmissionSettings(in_flight=config.routing.in_flight or 64), memory=used_share)
+    admission = Admission(AdmissionSettings(in_flight=config.routing.in_flight or in_flight), memory=used_share)
     checkup = Checkup(health)
     rules, watchers = settings.rules(config), (balancer, health)
     async with _store(config.store.shared) as store, background() as tasks:

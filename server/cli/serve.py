@@ -57,7 +57,9 @@ def _over_http(here: World, host: str, port: int, workers: int, *, demo: bool) -
         supervise(listening, workers, _command(here, f"{host}:{port}", demo=demo), environment)
         return
     http, key = loaded.config.http, os.environ.get(STATE_KEY, "")
-    server = polite(opener(here, demo=demo), Listen(host, port, tokens, http.hosts, http.origins, key))
+    server = polite(
+        opener(here, demo=demo, in_flight=http.in_flight), Listen(host, port, tokens, http.hosts, http.origins, key)
+    )
     anyio.run(server.serve, [listening])
 
 

@@ -56,8 +56,8 @@ async def test_good_calls_make_it_healthy_with_latencies_and_a_time_of_last_use(
     assert (view.status, view.reasons, view.error_rate) == ("healthy", (), 0.0)
     assert (view.latency_p50_s, view.latency_p95_s) == (0.51, 0.96)
     assert view.last_used == 1_800_000_000 + clock()
-    assert health.of(deployment()).success_rate == 1.0
-    assert health.of(deployment("beta")).success_rate is None
+    assert health.model("alpha/m1").success_rate == 1.0
+    assert health.model("beta/m1").success_rate is None
 
 
 async def test_a_share_of_failures_degrades_it_and_an_open_breaker_makes_it_unhealthy(health, guards, deployment):

@@ -24,6 +24,8 @@ async def test_the_configured_breaker_and_in_flight_are_in_force():
         assert isinstance(found.limiter, Limiter)
         assert (found.guards.rules.breaker.failures, found.guards.rules.breaker.open_s) == (2, 9)
         assert found.admission.view().in_flight == 7
+    async with protection(config(), Hub(), 1024) as found:
+        assert found.admission.view().in_flight == 1024
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "127.0.0.1:6379", "postgresql://x/y"])
