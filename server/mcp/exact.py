@@ -37,6 +37,14 @@ class BadArguments(Exception):
     """The arguments do not fit; the message names the fields, never a value."""
 
 
+class Unanswered(Exception):
+    """A person must be asked first; `result` is the question, and the call comes again with the answer."""
+
+    def __init__(self, result: InputRequiredResult) -> None:
+        super().__init__()
+        self.result = result
+
+
 class ExactTool(Tool):
     """A tool with a model of its arguments and a handler that gets it whole; `answer_fault` turns exceptions to results."""
 
@@ -58,6 +66,8 @@ class ExactTool(Tool):
             return await self.handler(validated(self.model, arguments), context)
         except MCPError:
             raise
+        except Unanswered as question:
+            return question.result
         except Exception as fault:  # noqa: BLE001 - the boundary: a fault is an answer too
             return self.answer_fault(fault)
 

@@ -13,7 +13,7 @@ from routing.errors import InvalidRequest
 from routing.events import Tell
 from routing.types import Ask, CacheMode, Receipt, Result
 from server import callers, receipts
-from server.house import House, admitted
+from server.house import House
 from server.jobs import Job
 from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
 from server.progress import reported
@@ -120,29 +120,17 @@ async def _handle(house: House, arguments: Generate, ctx: Context[Any, Any]) -> 
         return await _replayed(app, arguments, caller)
     if ask is not None and arguments.explain:
         return explained(await app.manager.explain(ask))
-    if ask is not None:
-        job = _joined(house, ask) or _begun(house, app, ask)
-    assert job is not None
-    async with reported(ctx) as tell:
-        result: Result | None = await house.jobs.outcome(job, callers.patience_s(ctx), tell)
-    if result is None:
-        return running(job, arguments)
-    house.answered(caller, result.receipt.id)
-    return answered(result, arguments)
 
+    async def attempt(ask: Ask) -> Outcome:
+        return await waited(
+            house, ctx, joined(house, ask) or house.jobs.begin(ask, partial(app.manager.generate, ask)), shape
+        )
 
-def _joined(house: House, ask: Ask) -> Job | None:
-    if ask.request_id:
-        return house.jobs.find(ask.caller, ask.request_id, ask.key)
-    return house.jobs.twin(ask.caller, ask.key)
-
-
-def _begun(house: House, app: Any, ask: Ask) -> Job:
-    async def work(tell: Tell) -> Result:
-        async with admitted(app, "generate", ask.max_latency_s):
-            return await app.manager.generate(ask, tell)
-
-    return house.jobs.start(ask.caller, ask.request_id or ask.id, ask.key, work)
+    shape = Shape(partial(answered, arguments=arguments), partial(running, arguments=arguments))
+    if job is not None:
+        return await waited(house, ctx, job, shape)
+    assert ask is not None
+    return await persuaded(ctx, app, ask, attempt)
 
 
 async def _replayed(app: Any, arguments: Generate, caller: str) -> Outcome:

@@ -1,0 +1,51 @@
+"""Asks the person behind a host, where the host can: a yes that turns a refusal into an answer. Never the only way.
+
+In 2026 a question is a result and the answer comes with the same call, sent again; before, it is a request in mid-call.
+Secrets are never asked for here.
+"""
+
+from typing import Any
+
+from mcp.server.elicitation import AcceptedElicitation
+from mcp.server.mcpserver import Context
+from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from pydantic import BaseModel, Field
+
+from server.mcp.exact import Unanswered
+
+KEY = "plenum_confirm"
+
+
+class Confirm(BaseModel):
+    """Yes or no."""
+
+    ok: bool = Field(title="Yes", description="Go ahead?")
+
+
+_FORM = {
+    "type": "object",
+    "properties": {"ok": {"type": "boolean", "title": "Yes", "description": "Go ahead?"}},
+    "required": ["ok"],
+}
+
+
+async def agreed(ctx: Context[Any, Any], question: str) -> bool | None:
+    """Yes, no, or None when this client cannot be asked. Raises Unanswered, which becomes the question itself."""
+    capabilities = ctx.client_capabilities
+    if capabilities is None or capabilities.elicitation is None:
+        return None
+    if (ctx.protocol_version or "") >= "2026":
+        return _from_round(ctx, question)
+    if not ctx.request_context.session.can_send_request:
+        return None
+    outcome = await ctx.elicit(question, Confirm)
+    return isinstance(outcome, AcceptedElicitation) and outcome.data.ok
+
+
+def _from_round(ctx: Context[Any, Any], question: str) -> bool:
+    """The answer that came with this call. What was asked is sealed into the state: another question, another answer."""
+    given = (ctx.input_responses or {}).get(KEY)
+    if isinstance(given, ElicitResult) and ctx.request_state == question:
+        return given.action == "accept" and bool((given.content or {}).get("ok"))
+    request = ElicitRequest(params=ElicitRequestFormParams(message=question, requested_schema=_FORM))
+    raise Unanswered(InputRequiredResult(input_requests={KEY: request}, request_state=question))

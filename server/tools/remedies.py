@@ -1,0 +1,58 @@
+"""Refusals that a person's yes can undo: a name that was nearly right, a budget's edge, a border. Pure but for `agreed`."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from mcp.server.mcpserver import Context
+
+from routing.errors import BudgetExceeded, NoModel, PolicyForbids, Refusal
+from routing.types import Ask
+from server import elicit
+
+T = TypeVar("T")
+MOST = 3  # questions of one call
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A question, and the ask that a yes makes of it."""
+
+    question: str
+    ask: Ask
+    need_usd: float = 0.0
+
+
+async def persuaded(
+    ctx: Context[Any, Any], app: Any, ask: Ask, attempt: Callable[[Ask], Awaitable[T]], questions: int = MOST
+) -> T:
+    """What `attempt` comes to; where it is refused and a yes would help, the person is asked. Raises the refusal else."""
+    try:
+        return await attempt(ask)
+    except Refusal as refusal:
+        found = remedy(app, ask, refusal) if questions else None
+        if found is None or not await elicit.agreed(ctx, found.question):
+            raise
+    if found.need_usd:
+        app.purse.allow(found.ask.id, found.need_usd)
+    return await persuaded(ctx, app, found.ask, attempt, questions - 1)
+
+
+def remedy(app: Any, ask: Ask, refusal: Refusal) -> Remedy | None:
+    """The question that would help, if there is one. It follows from the refusal, so that asking again asks the same."""
+    if isinstance(refusal, NoModel) and refusal.next_call is not None and refusal.next_call.tool == "generate":
+        model = str(refusal.next_call.arguments.get("model", ""))
+        if model and model != ask.model:
+            return Remedy(f"{refusal.message} Ask {_shown(model)} instead?", replace(ask, model=model))
+    if isinstance(refusal, BudgetExceeded) and refusal.may_ask and refusal.need_usd and app.purse is not None:
+        question = f"This may cost up to ${refusal.need_usd:.2f} more than the budget allows. Spend it this once?"
+        return Remedy(question, ask, refusal.need_usd)
+    if isinstance(refusal, PolicyForbids) and app.config.security.allowed_regions and not ask.any_region:
+        regions = ", ".join(app.config.security.allowed_regions)
+        question = f"No model inside your allowed regions ({regions}) can answer. May this one question leave them?"
+        return Remedy(question, replace(ask, any_region=True))
+    return None
+
+
+def _shown(model: str) -> str:
+    return "any other model" if model == "auto" else model
