@@ -109,7 +109,7 @@ class Filters:
     def _remembered(self, needs: Needs) -> dict[str, tuple[Deployment, Exclusion | None]]:
         ask = needs.ask
         key = (needs.abilities, needs.kind, needs.named, ask.local_only, ask.allowed_models, ask.exclude_families)
-        key = (*key, ask.min_quality)
+        key = (*key, ask.min_quality, ask.any_region)
         if key not in self._known and len(self._known) >= SHAPES:
             self._known.clear()
         return self._known.setdefault(key, {})
@@ -120,7 +120,7 @@ class Filters:
 
     def _policy(self, d: Deployment, needs: Needs) -> tuple[str, str] | None:
         ask, regions = needs.ask, self.settings.allowed_regions
-        if regions and not d.local and d.region not in regions:
+        if regions and not d.local and not ask.any_region and d.region not in regions:
             return "policy", f"its region {d.region or '(unknown)'} is not among the allowed ones"
         if ask.local_only and not d.local:
             return "policy", "a context source of this request may not leave the machine"

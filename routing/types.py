@@ -80,6 +80,7 @@ class Ask:
     key: str = ""  # canonical digest of the caller's own arguments, for replay
     exclude_families: frozenset[str] = frozenset()
     allowed_models: tuple[str, ...] = ()  # glob patterns of the caller's token; empty = all
+    any_region: bool = False  # a person let this one leave the allowed regions
     local_only: bool = False  # set when a context source may not leave the machine
     context: tuple["ContextUse", ...] = ()
     history: int = 0  # how many leading messages of the request were recalled from its conversation

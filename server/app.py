@@ -38,6 +38,7 @@ class App:
     journal: Journal | None = None
     fusion: Any = None
     costs: Any = None
+    purse: Any = None
     conversations: Any = None
     health: Any = None
     guard: Any = None

@@ -5,9 +5,11 @@ from typing import Any
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
 
+from server.mcp import tasks
+
 # Hosts that wait longer than 60 s for a tool (measured: guide hosts-and-ux §5). All others are taken to cut at 60 s.
 PATIENT = ("claude-code", "codex", "gemini-cli", "goose", "visual studio code", "vscode", "plenum")
-SHORT_S, LONG_S = 50.0, 240.0
+SHORT_S, LONG_S, FOREVER_S = 50.0, 240.0, 86_400.0
 
 
 def name(ctx: Context[Any, Any]) -> str:
@@ -31,5 +33,7 @@ def client(request: ServerRequestContext[Any, Any]) -> str:
 
 def patience_s(ctx: Context[Any, Any]) -> float:
     """Seconds until this host may give up on a call; progress does not extend it."""
+    if tasks.current.get(None) is not None:
+        return FOREVER_S  # nobody waits: the handle is given already
     host = client(ctx.request_context).lower()
     return LONG_S if any(host.startswith(known) for known in PATIENT) else SHORT_S

@@ -153,6 +153,7 @@ def house(ground: Ground, loaded: Loaded) -> App:
         directory,
         ground.hub,
         journal=Kept(ground.store.archive),
+        purse=ground.tracker,
         costs=Accountant(
             ground.store.books,
             ground.store.ledger,

@@ -11,6 +11,7 @@ from server import VERSION
 from server.house import House
 from server.mcp.doors import without_spans
 from server.mcp.pages import paged
+from server.mcp.tasks import Tasks
 from server.prompts import prompts
 from server.resources import resources
 from server.tools import tools
@@ -53,6 +54,7 @@ def face(house: House, *, state_keys: list[str | bytes] | None = None, telemetry
         version=VERSION,
         instructions=INSTRUCTIONS,
         tools=list(tools(house)),
+        extensions=[Tasks({"fuse": "optional"}, house.jobs.group)],
         lifespan=lifespan,
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=state_keys) if state_keys else None,

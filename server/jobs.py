@@ -63,6 +63,11 @@ class Jobs:
         self._clock = clock
         self._jobs: dict[tuple[str, str], Job] = {}
 
+    def group(self) -> anyio.abc.TaskGroup:
+        """Where work goes on beside the requests."""
+        assert self.tasks is not None, "the server is not running"
+        return self.tasks
+
     def find(self, caller: str, handle: str, digest: str | None = None) -> Job | None:
         """The job with this handle. Raises InvalidRequest when it was asked something else."""
         job = self._jobs.get((caller, handle))
@@ -79,11 +84,10 @@ class Jobs:
 
     def start(self, caller: str, handle: str, digest: str, work: Callable[[Tell], Awaitable[Any]]) -> Job:
         """Begin `work` beside the requests."""
-        assert self.tasks is not None, "the server is not running"
         self._forget_old()
         job = Job(handle, digest, self._clock())
         self._jobs[caller, handle] = job
-        self.tasks.start_soon(self._run, (caller, handle), job, work)
+        self.group().start_soon(self._run, (caller, handle), job, work)
         return job
 
     async def outcome(self, job: Job, patience_s: float, tell: Tell | None = None) -> Any | None:

@@ -12,7 +12,7 @@ import anyio
 from mcp.server.mcpserver import Context
 
 from routing.events import Progressed, Tell
-from server.mcp import scrub
+from server.mcp import scrub, tasks
 
 GAP_S = 0.05  # 20 notifications a second
 HEARTBEAT_S = 10.0  # the longest a host waits for a sign of life
@@ -63,7 +63,7 @@ class Progress:
 @asynccontextmanager
 async def reported(ctx: Context[Any, Any]) -> AsyncGenerator[Tell | None]:
     """A teller whose news reach the caller while the block runs; None when the caller did not ask for progress."""
-    if (ctx.request_context.meta or {}).get("progress_token") is None:
+    if tasks.current.get(None) is not None or (ctx.request_context.meta or {}).get("progress_token") is None:
         yield None
         return
 
@@ -71,9 +71,9 @@ async def reported(ctx: Context[Any, Any]) -> AsyncGenerator[Tell | None]:
         await ctx.report_progress(value, None, message)
 
     progress = Progress(send)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(progress.run)
+    async with anyio.create_task_group() as group:
+        group.start_soon(progress.run)
         try:
             yield progress
         finally:
-            tasks.cancel_scope.cancel()
+            group.cancel_scope.cancel()

@@ -35,6 +35,10 @@ Status = Literal["working", "input_required", "completed", "failed", "cancelled"
 current: ContextVar["Task"] = ContextVar("task")
 
 
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
 class TaskParams(RequestParams):
     """Parameters that name a task."""
 
@@ -67,8 +71,8 @@ class Task:
     expires: float
     id: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     status: Status = "working"
-    created: str = field(default_factory=lambda: _now())
-    updated: str = field(default_factory=lambda: _now())
+    created: str = field(default_factory=_now)
+    updated: str = field(default_factory=_now)
     payload: dict[str, Any] = field(default_factory=dict[str, Any])  # result or error, once terminal
     asking: dict[str, Any] = field(default_factory=dict[str, Any])
     answers: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -212,7 +216,3 @@ async def _work(task: Task, ctx: Any, call_next: Any, asked: list[InputRequiredR
 
 def _wire(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(by_alias=True, mode="json", exclude_none=True)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")

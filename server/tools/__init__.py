@@ -4,10 +4,11 @@ from server.house import House
 from server.mcp.exact import ExactTool
 
 from .costs import costs
+from .fuse import fuse
 from .generate import generate
 from .list_models import list_models
 
 
 def tools(house: House) -> list[ExactTool]:
     """Every tool, in order."""
-    return [generate(house), list_models(house), costs(house)]
+    return [generate(house), fuse(house), list_models(house), costs(house)]

@@ -41,6 +41,10 @@ class Turn(Arguments):
     tool_call_id: str = ""
 
 
+# A dialogue where another tool says in full what one is.
+LOOSE = WithJsonSchema({**_OBJECTS, "description": "As in generate"})
+
+
 def turns(prompt: str, messages: list[Turn], images: list[str]) -> tuple[tuple[Message, ...], str]:
     """The turns to send and the instructions found among them. Raises InvalidRequest."""
     if bool(prompt.strip()) == bool(messages):

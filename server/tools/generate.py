@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context
@@ -10,15 +11,15 @@ from pydantic import Field, WithJsonSchema
 
 from providers.types import Answer, Capability, Effort, Request, Tool
 from routing.errors import InvalidRequest
-from routing.events import Tell
 from routing.types import Ask, CacheMode, Receipt, Result
 from server import callers, receipts
 from server.house import House
 from server.jobs import Job
 from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
-from server.progress import reported
 
 from . import dialogue, results
+from .remedies import persuaded
+from .waiting import Call, Shape
 
 NAME = "generate"
 LABEL = Label(
@@ -52,8 +53,8 @@ class Options(Arguments):
 
 class Generate(Arguments):
     """Ask another language model. Use it for a second opinion, a cheaper or stronger model, a picture to be described,
-    or bulk text you should not write yourself. Plenum picks the model, retries elsewhere when one fails, keeps to the
-    budget, and returns the answer with what it cost. Needs `prompt` or `messages`; everything else may be omitted.
+    or bulk text. Plenum picks the model, retries elsewhere when one fails, keeps to the
+    budget, and returns the answer with what it cost. Needs `prompt` or `messages`; the rest may be omitted.
     Examples: {"prompt": "Summarise: …", "strategy": "cost"} ·
     {"prompt": "List three risks", "model": "anthropic/", "schema": {"type": "array", "items": {"type": "string"}}}
     """
@@ -75,7 +76,7 @@ class Generate(Arguments):
             description="cost, quality, performance, balanced, carbon or cascade; omitted: as configured", max_length=64
         ),
     ] = ""
-    task: Annotated[str, Field(description="Label such as code or math; picks quality scores", max_length=64)] = ""
+    task: Annotated[str, Field(description="Label such as code or math", max_length=64)] = ""
     system: Annotated[str, Field(description="Instructions")] = ""
     max_tokens: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -92,11 +93,11 @@ class Generate(Arguments):
     context: Annotated[list[str], Field(description='Upstream servers; ["none"] for none', max_length=32)] = Field(
         default_factory=lambda: ["auto"]
     )
-    conversation: Annotated[str, Field(description="Id of an earlier answer to continue", max_length=128)] = ""
+    conversation: Annotated[str, Field(description="Id of an answer to continue", max_length=128)] = ""
     request_id: Annotated[
-        str, Field(description="Own id for safe repeats; also fetches a running answer", max_length=128)
+        str, Field(description="Own id for safe repeats; fetches a running answer", max_length=128)
     ] = ""
-    explain: Annotated[bool, Field(description="Only say who would be asked and the price")] = False
+    explain: Annotated[bool, Field(description="Only say who would be asked, at what price")] = False
     format: Annotated[Literal["text", "json"], Field(description="Default text")] = "text"
     options: Options = Field(default_factory=Options)
 
@@ -112,24 +113,23 @@ def generate(house: House) -> ExactTool:
 
 async def _handle(house: House, arguments: Generate, ctx: Context[Any, Any]) -> Outcome:
     caller = callers.name(ctx)
-    resuming = bool(arguments.request_id) and not arguments.prompt and not arguments.messages
-    job = house.jobs.find(caller, arguments.request_id) if resuming else None
-    ask = None if resuming else ask_of(arguments, caller)
+
+    def done(result: Result) -> Outcome:
+        house.answered(caller, result.receipt.id)
+        return answered(result, arguments)
+
+    call = Call(house, ctx, Shape(done, partial(running, arguments=arguments)))
+    if arguments.request_id and not arguments.prompt and not arguments.messages:
+        job = house.jobs.find(caller, arguments.request_id)
+        return await call.waited(job) if job else await _replayed(await house.app(), arguments, caller)
+    ask = ask_of(arguments, caller)
     app = await house.app()
-    if resuming and job is None:
-        return await _replayed(app, arguments, caller)
-    if ask is not None and arguments.explain:
+    if arguments.explain:
         return explained(await app.manager.explain(ask))
 
     async def attempt(ask: Ask) -> Outcome:
-        return await waited(
-            house, ctx, joined(house, ask) or house.jobs.begin(ask, partial(app.manager.generate, ask)), shape
-        )
+        return await call.carried(app, NAME, ask, partial(app.manager.generate, ask))
 
-    shape = Shape(partial(answered, arguments=arguments), partial(running, arguments=arguments))
-    if job is not None:
-        return await waited(house, ctx, job, shape)
-    assert ask is not None
     return await persuaded(ctx, app, ask, attempt)
 
 

@@ -118,6 +118,7 @@ def small_app(scenario: Scenario | None = None) -> SimpleNamespace:
         config=Config(),
         fusion=None,
         costs=None,
+        purse=None,
         conversations=None,
         health=None,
         guard=None,

@@ -219,3 +219,38 @@ async def test_a_signal_lets_the_call_in_flight_finish_and_ends_with_zero(mode: 
         server.wait()
         server.stdout.close()
         server.stderr.close()
+
+
+TASKS = {"io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}}}
+
+
+async def test_a_fuse_is_a_task_for_a_client_that_knows_tasks() -> None:
+    from test_questions import fusing
+
+    async with served(fusing(0.3)) as port:
+
+        async def task(method: str, id: str) -> dict:
+            found, text = await post(port, *modern(method, id, taskId=id, _meta=TASKS))
+            return json.loads(text)["result"] if found == 200 else {"status": found}
+
+        arguments = {"name": "fuse", "arguments": {"prompt": "6*7?"}}
+        begun = json.loads((await post(port, *modern("tools/call", "fuse", **arguments, _meta=TASKS)))[1])["result"]
+        assert (begun["resultType"], begun["status"]) == ("task", "working")
+        with anyio.fail_after(5):
+            while (now := await task("tasks/get", begun["taskId"]))["status"] == "working":
+                await anyio.sleep(0.05)
+        assert now["result"]["structuredContent"]["answer"] == "42"
+        assert (await task("tasks/get", "unknown"))["status"] == 400
+
+
+async def test_cancelling_a_task_stops_the_panel() -> None:
+    from test_questions import fusing
+
+    app = fusing(30.0)
+    async with served(app) as port:
+        arguments = {"name": "fuse", "arguments": {"prompt": "6*7?"}}
+        begun = json.loads((await post(port, *modern("tools/call", "fuse", **arguments, _meta=TASKS)))[1])["result"]
+        await post(port, *modern("tasks/cancel", begun["taskId"], taskId=begun["taskId"], _meta=TASKS))
+        with anyio.fail_after(5):
+            while not app.manager.cancelled:
+                await anyio.sleep(0.01)

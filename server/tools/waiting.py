@@ -1,0 +1,57 @@
+"""A call and the job that does its work: joined or begun, waited for as long as its host waits, fetched later."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mcp.server.mcpserver import Context
+
+from routing.events import Tell
+from routing.types import Ask
+from server import callers
+from server.house import House
+from server.jobs import Job
+from server.mcp.exact import Outcome
+from server.progress import reported
+
+Work = Callable[[Tell], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How what came of a job is told: done, or still running."""
+
+    done: Callable[[Any], Outcome]
+    running: Callable[[Job], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One tool call on its way."""
+
+    house: House
+    ctx: Context[Any, Any]
+    shape: Shape
+
+    async def carried(self, app: Any, kind: str, ask: Ask, work: Work) -> Outcome:
+        """Join the same ask where it runs, else begin it. Raises its refusal."""
+        jobs = self.house.jobs
+        job = jobs.find(ask.caller, ask.request_id, ask.key) if ask.request_id else jobs.twin(ask.caller, ask.key)
+        if job is None:
+            begun = partial(_admitted, app, kind, work)
+            job = jobs.start(ask.caller, ask.request_id or ask.id, ask.key, begun)
+        return await self.waited(job)
+
+    async def waited(self, job: Job) -> Outcome:
+        """What comes of `job` while this host waits."""
+        async with reported(self.ctx) as tell:
+            result = await self.house.jobs.outcome(job, callers.patience_s(self.ctx), tell)
+        return self.shape.running(job) if result is None else self.shape.done(result)
+
+
+async def _admitted(app: Any, kind: str, work: Work, tell: Tell) -> Any:
+    if app.admission is None:
+        return await work(tell)
+    async with app.admission.enter(kind):
+        return await work(tell)
