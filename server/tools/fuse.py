@@ -115,7 +115,7 @@ async def _handle(house: House, arguments: Fuse, ctx: Context[Any, Any]) -> Outc
         return fused(await app.fusion.explain(_whole(arguments, ask)), full=True)
 
     async def attempt(ask: Ask) -> Outcome:
-        return await call.carried(app, NAME, ask, partial(app.fusion.fuse, _whole(arguments, ask)))
+        return await call.carried(app, "fuse", ask, partial(app.fusion.fuse, _whole(arguments, ask)))
 
     return await persuaded(ctx, app, ask, attempt)
 

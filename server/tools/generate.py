@@ -128,7 +128,7 @@ async def _handle(house: House, arguments: Generate, ctx: Context[Any, Any]) -> 
         return explained(await app.manager.explain(ask))
 
     async def attempt(ask: Ask) -> Outcome:
-        return await call.carried(app, NAME, ask, partial(app.manager.generate, ask))
+        return await call.carried(app, "generate", ask, partial(app.manager.generate, ask))
 
     return await persuaded(ctx, app, ask, attempt)
 

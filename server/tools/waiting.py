@@ -3,18 +3,19 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from mcp.server.mcpserver import Context
 
 from routing.events import Tell
 from routing.types import Ask
 from server import callers
-from server.house import House
+from server.house import House, admitted
 from server.jobs import Job
 from server.mcp.exact import Outcome
 from server.progress import reported
 
+Kind = Literal["fuse", "generate"]
 Work = Callable[[Tell], Awaitable[Any]]
 
 
@@ -34,12 +35,12 @@ class Call:
     ctx: Context[Any, Any]
     shape: Shape
 
-    async def carried(self, app: Any, kind: str, ask: Ask, work: Work) -> Outcome:
+    async def carried(self, app: Any, kind: Kind, ask: Ask, work: Work) -> Outcome:
         """Join the same ask where it runs, else begin it. Raises its refusal."""
         jobs = self.house.jobs
         job = jobs.find(ask.caller, ask.request_id, ask.key) if ask.request_id else jobs.twin(ask.caller, ask.key)
         if job is None:
-            begun = partial(_admitted, app, kind, work)
+            begun = partial(_admitted, app, kind, ask, work)
             job = jobs.start(ask.caller, ask.request_id or ask.id, ask.key, begun)
         return await self.waited(job)
 
@@ -50,8 +51,6 @@ class Call:
         return self.shape.running(job) if result is None else self.shape.done(result)
 
 
-async def _admitted(app: Any, kind: str, work: Work, tell: Tell) -> Any:
-    if app.admission is None:
-        return await work(tell)
-    async with app.admission.enter(kind):
+async def _admitted(app: Any, kind: Kind, ask: Ask, work: Work, tell: Tell) -> Any:
+    async with admitted(app, kind, ask.max_latency_s):
         return await work(tell)
