@@ -58,7 +58,7 @@ class PromptTooLong(Refusal):
 class BudgetExceeded(Refusal):
     """A budget or the call's own envelope cannot pay for this. `scope` names it; `need_usd` and `room_usd` say how much.
 
-    `may_ask`: the plan wants a person asked (`[budget] at_edge = "ask"`); on a yes, `Purse.allow(id, need_usd)`.
+    `final`: going to a cheaper deployment is not wanted. `may_ask`: the plan wants a person asked (`[budget] at_edge = "ask"`); on a yes, `Purse.allow(id, need_usd)`.
     """
 
     code = "budget_exceeded"
@@ -70,6 +70,7 @@ class BudgetExceeded(Refusal):
         scope: str = "",
         need_usd: float | None = None,
         room_usd: float | None = None,
+        final: bool = False,
         may_ask: bool = False,
         **facts: Any,
     ) -> None:
@@ -77,6 +78,7 @@ class BudgetExceeded(Refusal):
         self.scope = scope
         self.need_usd = need_usd
         self.room_usd = room_usd
+        self.final = final
         self.may_ask = may_ask
 
 

@@ -137,7 +137,7 @@ class Filters:
         return "no_model", f"${d.price.output:g} per million output tokens is above routing.max_price (${limit:g})"
 
     def _money(self, d: Deployment, needs: Needs, sizes: Sizes) -> Exclusion | None:
-        room = least((needs.left_usd, self.purse.room_usd(needs.ask, d)))
+        room = least((needs.left_usd, self.purse.room_usd(needs.ask, d) if self.settings.cheaper else None))
         if room is None or d.price is None:
             return None
         asked = needs.ask.request.max_tokens

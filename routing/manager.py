@@ -183,6 +183,8 @@ class ProviderManager:
             return
         if isinstance(error, BudgetExceeded):
             trip.poor = error
+            if error.final:
+                raise error
             route.dropped(hop)
         else:
             route.turned_away(hop, getattr(error, "wait_s", 0.0), now)

@@ -41,5 +41,6 @@ class RoutingSettings:
     max_price: float | None = 50.0
     allowed_regions: frozenset[str] = frozenset()
     unpriced: bool = True
+    cheaper: bool = True  # at a budget's edge go to who still fits; else the purse refuses, or asks a person
     retry: RetrySettings = RetrySettings()
     hedge: HedgeSettings = HedgeSettings()

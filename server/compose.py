@@ -3,6 +3,7 @@
 `Ground` is what outlives a reload (engine, store, breakers, what traffic taught); a house is made anew from it.
 """
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,6 +23,7 @@ from routing.costs.reports import Accountant, Known
 from routing.costs.tally import Tally
 from routing.costs.tracker import Tracker
 from routing.directory import Names
+from routing.errors import Misconfigured
 from routing.footprint import footprint
 from routing.hybrid import Hybrids
 from routing.journal import Kept
@@ -30,6 +32,7 @@ from routing.ports import Directory
 from routing.prepared import Prepared
 from routing.recall import Replay
 from routing.signals import Traffic
+from routing.store.faults import StoreFault
 from routing.store.sqlite import SqliteStore, sqlite
 from routing.strategies import names as strategies
 from routing.types import Ask, Deployment
@@ -46,6 +49,7 @@ from .proxies import proxies
 from .roster import Roster, Wires
 from .seats import seats
 
+_log = logging.getLogger(__name__)
 THREAD_TOKENS = 24_000  # of a conversation's newest turns: fits every window worth routing to, with room to answer
 
 
@@ -83,7 +87,7 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False, in_fligh
 async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo: bool) -> Ground:
     wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment))
     hub, traffic = Hub(), Traffic(time.monotonic)
-    store = await stack.enter_async_context(sqlite(settings.store_path(loaded.config, loaded.folders)))
+    store = await stack.enter_async_context(_ledger(loaded))
     hub.subscribe(Tally(store.books))
     found: Sequence[Roster] = ()
     if loaded.config.providers.auto and not demo:
@@ -101,6 +105,21 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
         await _models_in_process(stack, wires, loaded),
         demo,
     )
+
+
+@asynccontextmanager
+async def _ledger(loaded: Loaded) -> AsyncGenerator[SqliteStore]:
+    """The store, rid of what is older than it shall be. Without a ledger nothing may be spent: raises Misconfigured."""
+    opening = sqlite(settings.store_path(loaded.config, loaded.folders))
+    try:
+        store = await opening.__aenter__()
+    except StoreFault as fault:
+        _log.error("the ledger is %s: %s", fault.state, fault.detail)
+        raise Misconfigured(f"{fault}, so nothing can be asked.", hint=fault.hint) from None
+    async with AsyncExitStack() as stack:
+        stack.push_async_exit(opening)
+        store.archive.forget_before(time.time() - loaded.config.store.keep_days * 86_400)
+        yield store
 
 
 async def _models_in_process(stack: AsyncExitStack, wires: Wires, loaded: Loaded) -> Mapping[str, Provider]:

@@ -30,6 +30,7 @@ def routing(config: Config) -> RoutingSettings:
         max_price=table.max_price,
         allowed_regions=frozenset(config.security.allowed_regions),
         unpriced=config.budget.unpriced == "allow",
+        cheaper=config.budget.at_edge == "cheaper",
         retry=RetrySettings(attempts=retry.attempts, base_s=retry.base_s, max_s=retry.max_s),
         hedge=HedgeSettings(),
     )

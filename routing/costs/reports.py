@@ -210,7 +210,8 @@ def summary(query: Query, lines: Sequence[Line], budgets: Sequence[BudgetState],
 
 def dollars(usd: float) -> str:
     """An amount a person can read: cents where there are dollars, more digits where there are none."""
-    return f"${usd:.2f}" if usd >= 1 or usd == 0 else f"${usd:.4f}"
+    digits = 2 if usd >= 1 or usd == 0 else 4 if usd >= 0.01 else 6
+    return f"${usd:.{digits}f}"
 
 
 def _state(limit: Limit, standing: Standing, plan: Plan) -> BudgetState:

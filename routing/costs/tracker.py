@@ -85,6 +85,8 @@ class Tracker:
     def allow(self, id: str, usd: float) -> None:  # noqa: A002
         """A person said yes: the ask (or tree) with this id may go over the budgets by this much, once."""
         self._grants[id] = nano(usd)
+        if len(self._grants) > REMEMBERED:
+            del self._grants[next(iter(self._grants))]
 
     @asynccontextmanager
     async def hold(self, bill: Bill) -> AsyncGenerator[Held]:
@@ -198,16 +200,17 @@ class Tracker:
 
     def _refusal(self, over: OverBudget, entry: Entry) -> BudgetExceeded:
         need, room = entry.held / NANO, max(over.room, 0) / NANO
-        asks = over.limit is not None and self.plan.at_edge == "ask"
+        edge = self.plan.at_edge if over.limit is not None else "cheaper"  # of the call's own cap nobody is asked
         return BudgetExceeded(
-            f"this call may cost up to ${need:.4f} and {_name(over)} has ${room:.4f} left",
+            f"This call may cost up to ${need:.4f} and {_name(over)} has ${room:.4f} left.",
             hint=_hint(over),
             after=max(over.limit.window.ends - entry.at, 0) if over.limit else None,
             next_call=Next("costs", {"period": "month"}),
             scope=over.scope,
             need_usd=need,
             room_usd=room,
-            may_ask=asks,
+            final=edge != "cheaper",
+            may_ask=edge == "ask",
         )
 
 
@@ -259,21 +262,21 @@ def _name(over: OverBudget) -> str:
 
 def _hint(over: OverBudget) -> str:
     if over.limit is None:
-        return "raise max_cost_usd, lower max_tokens, or name a cheaper model"
+        return "Raise max_cost_usd, lower max_tokens, or name a cheaper model."
     resets = datetime.fromtimestamp(over.limit.window.ends, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"lower max_tokens, name a cheaper or local model, raise the budget in [budget], or wait until {resets}"
+    return f"Lower max_tokens, name a cheaper or local model, raise the budget in [budget], or wait until {resets}."
 
 
 def _unpriced(bill: Bill) -> BudgetExceeded:
     name = bill.deployment.name
     return BudgetExceeded(
-        f'the price of {name} is not known, and [budget] unpriced = "refuse" allows no calls without one',
-        hint=f'give {name} a price in the configuration, or set [budget] unpriced = "allow"',
+        f'The price of {name} is not known, and [budget] unpriced = "refuse" allows no calls without one.',
+        hint=f'Give {name} a price in the configuration, or set [budget] unpriced = "allow".',
     )
 
 
 def _unbookable(fault: StoreFault) -> BudgetExceeded:
-    return BudgetExceeded(f"nothing may be spent that cannot be booked: {fault}", hint=fault.hint)
+    return BudgetExceeded(f"Nothing may be spent that cannot be booked: {fault}.", hint=fault.hint)
 
 
 def prefix(request: Request) -> str:

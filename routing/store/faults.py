@@ -5,21 +5,21 @@ from typing import Literal
 State = Literal["full", "read_only", "corrupt", "busy", "newer", "network", "unreachable", "closed", "io"]
 
 ADVICE: dict[State, tuple[str, str]] = {
-    "full": ("the disk holding Plenum's ledger is full", "free some space there; nothing was lost"),
-    "read_only": ("Plenum's ledger cannot be written", "make its folder writable, or set [store] url elsewhere"),
+    "full": ("the disk holding Plenum's ledger is full", "Free some space there; nothing was lost"),
+    "read_only": ("Plenum's ledger cannot be written", "Make its folder writable, or set [store] url elsewhere"),
     "corrupt": (
         "Plenum's ledger is damaged",
-        "restore it from a backup, or move it away to start afresh (what was spent so far is then forgotten)",
+        "Restore it from a backup, or move it away to start afresh (what was spent so far is then forgotten)",
     ),
-    "busy": ("Plenum's ledger is held by another program", "end the program that keeps it locked"),
-    "newer": ("Plenum's ledger was written by a newer Plenum", "update this one: uvx plenum-mcp@latest"),
+    "busy": ("Plenum's ledger is held by another program", "End the program that keeps it locked"),
+    "newer": ("Plenum's ledger was written by a newer Plenum", "Update this one: uvx plenum-mcp@latest"),
     "network": (
         "Plenum's ledger lies on a network file system, where SQLite cannot be shared safely",
-        "set [store] url to a local folder, or to a postgresql:// server",
+        "Set [store] url to a local folder, or to a postgresql:// server",
     ),
-    "unreachable": ("Plenum's ledger server cannot be reached", "check [store] url and that the server runs"),
-    "closed": ("Plenum is shutting down", "ask again in a moment"),
-    "io": ("the disk holding Plenum's ledger reports an error", "check the disk; nothing is spent until it works"),
+    "unreachable": ("Plenum's ledger server cannot be reached", "Check [store] url and that the server runs"),
+    "closed": ("Plenum is shutting down", "Ask again in a moment"),
+    "io": ("the disk holding Plenum's ledger reports an error", "Check the disk; nothing is spent until it works"),
 }
 
 

@@ -45,7 +45,7 @@ def test_four_processes_at_two_hundred_calls_a_second_wait_little_for_a_reservat
 def test_two_hosts_share_one_budget_and_one_of_them_is_refused(tmp_path: Path):
     env = os.environ | {
         "PLENUM_STORE_URL": f"sqlite:///{tmp_path}/p.db",
-        "PLENUM_BUDGET_DAILY_USD": "0.0004",
+        "PLENUM_BUDGET_DAILY_USD": "0.001",
         "PLENUM_CONFIG": str(tmp_path / "plenum.toml"),
         "HOME": str(tmp_path),
     }
@@ -73,7 +73,19 @@ def test_two_hosts_share_one_budget_and_one_of_them_is_refused(tmp_path: Path):
     assert refused[0]["structuredContent"]["error"]["code"] == "budget_exceeded"
     assert len(answered) >= 2
     (budget,) = report["budgets"]
-    assert budget["spent_usd"] <= budget["limit_usd"] == 0.0004
+    assert budget["spent_usd"] <= budget["limit_usd"] == 0.001
     paid = [reply["_meta"]["plenum/receipt"]["cost_usd"] for reply in answered]
     assert abs(sum(paid) - budget["spent_usd"]) < 1e-8
     assert report["calls"] == len(answered)
+
+
+def test_a_ledger_that_cannot_be_used_is_said_in_every_answer_and_by_its_next_step(tmp_path: Path):
+    (tmp_path / "p.db").write_text("no database at all, just words " * 200)
+    env = os.environ | {"PLENUM_STORE_URL": f"sqlite:///{tmp_path}/p.db", "PLENUM_HOME": str(tmp_path)}
+    with Talk(env, [sys.executable, "-m", "server", "serve", "--demo"]) as host:
+        host.send(*INIT, request(1, "tools/call", name="generate", arguments={"prompt": "x", "model": "sim/fast"}))
+        reply = host.until(1)["result"]
+    error = reply["structuredContent"]["error"]
+    assert reply["isError"] and error["code"] == "configuration"
+    assert "ledger is damaged" in error["message"] and "backup" in error["hint"]
+    assert str(tmp_path) not in json.dumps(reply)

@@ -77,7 +77,9 @@ def _keep(db: Database, record: Record) -> None:
 def _forget(db: Database, condition: str, value: Value) -> int:
     db.execute(f"DELETE FROM claim WHERE done IN (SELECT id FROM receipt WHERE {condition})", (value,))  # noqa: S608 - ours
     db.execute(f"DELETE FROM receipt WHERE {condition}", (value,))  # noqa: S608 - ours
-    return db.changes()
+    gone = db.changes()
+    db.execute("DELETE FROM claim WHERE at < (SELECT max(at) FROM claim) - ?", (CLAIM_S,))
+    return gone
 
 
 def _claim(db: Database, owner: Owner, record: Record) -> Claimed:

@@ -79,4 +79,9 @@ ALTER TABLE attempt ADD COLUMN prefix TEXT NOT NULL DEFAULT '';
 ALTER TABLE attempt ADD COLUMN history INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN computed INTEGER;
 """,
+    # An ask that a person allowed after its refusal runs again under its id: attempts of both may have equal numbers.
+    """
+DROP INDEX attempt_of_ask;
+CREATE INDEX attempt_of_ask ON attempt(ask);
+""",
 )

@@ -197,7 +197,7 @@ def test_advice_is_given_for_prefixes_histories_limits_repeats_and_drift():
 
 
 def test_amounts_are_readable():
-    assert [dollars(usd) for usd in (0, 0.00034, 1.005, 1234.5)] == ["$0.00", "$0.0003", "$1.00", "$1234.50"]
+    assert [dollars(usd) for usd in (0, 0.00034, 1.005, 1234.5)] == ["$0.00", "$0.000340", "$1.00", "$1234.50"]
 
 
 async def test_habits_are_read_from_the_books(store):

@@ -80,7 +80,7 @@ async def test_what_does_not_fit_is_refused_with_what_is_left_and_what_to_do(sto
     assert "the daily budget of $0.003 has $0.0010 left" in refused.value.message
     assert "2026-11-22 00:00 UTC" in refused.value.hint
     assert refused.value.after == 12 * 3600
-    assert not refused.value.may_ask
+    assert (refused.value.final, refused.value.may_ask) == (True, False)
 
 
 async def test_every_scope_a_call_counts_in_can_refuse_it(store):

@@ -11,12 +11,14 @@ import pytest
 from providers.types import Usage
 from routing.errors import BudgetExceeded
 from routing.events import StoreFailed
+from routing.recall import Replay
 from routing.store.faults import ADVICE, Declined, StoreFault
 from routing.store.ledger import Closing
 from routing.store.sqlite import sqlite
 from routing.store.sqlite.connection import NETWORK, SAFE_SQLITE, file_system, refuse_network
 from routing.store.sqlite.schema import MIGRATIONS
-from tests.routing.money import Told, answer, bill, rows, spent, tracker
+from routing.types import Receipt, Result
+from tests.routing.money import NOON, Clock, Told, answer, ask, bill, rows, spent, tracker
 
 pytestmark = pytest.mark.anyio
 
@@ -97,7 +99,7 @@ async def test_a_full_disk_refuses_calls_settles_open_ones_and_heals(store):
             for n in range(5_000):
                 async with purse.hold(bill(str(n))) as other:
                     await other.settle(answer())
-        assert "free some space" in refused.value.hint
+        assert "Free some space" in refused.value.hint
         assert {event.state for event in told.of(StoreFailed)} == {"full"}
         await held.settle(answer())
     await limit_pages(store, 10**6)
@@ -268,3 +270,18 @@ async def test_an_attempt_is_settled_by_the_first_who_says_so_and_only_once(stor
     again = await store.ledger.settle(1, Closing("settled", 10**9, "priced"), purse.plan.limits).wait()
     assert not again.fresh
     assert spent(store) == (1100, 0)
+
+
+async def test_forgetting_takes_texts_and_receipts_and_leaves_the_money(store):
+    recall = Replay(store.archive, store.archive, clock=Clock())
+    purse = tracker(store, 1.0)
+    for name in ("old", "new"):
+        recall.clock.now = NOON - 86_400 * 40 if name == "old" else NOON
+        async with recall.flight(ask(name, request_id=name)) as flight, purse.hold(bill(name)) as held:
+            await held.settle(answer())
+            await flight.keep(Result(answer("secret"), Receipt(name)))
+    assert await store.archive.forget_before(NOON - 86_400 * 30).wait() == 1
+    assert rows(store, "SELECT id FROM receipt") == [("new",)] == rows(store, "SELECT done FROM claim")
+    assert await store.archive.forget("new").wait() == 1
+    assert rows(store, "SELECT count(*) FROM receipt") == [(0,)]
+    assert spent(store) == (2200, 0)
