@@ -59,3 +59,9 @@ def is_tool(function) -> bool:
         "command" in ast.unparse(d) or "tool" in ast.unparse(d) or "callback" in ast.unparse(d)
         for d in function.decorator_list
     )
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    """pytest imports them by it."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
