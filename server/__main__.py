@@ -4,12 +4,16 @@ Late imports here are on purpose: a host waits for the first answer, and everyth
 """
 
 import gc
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line and exit with its status (contract §1)."""
     gc.disable()  # 550 pydantic classes are born at import; collecting among them costs 0.2-0.4 s (guide mcp-sdk §12)
+    from server.security.process import harden
+
+    harden(os.environ)
     argv = sys.argv[1:]
     if not argv and not sys.stdin.isatty():
         argv = ["serve"]

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from anyio.to_thread import run_sync
+
 from providers.catalog import cost_nano, price
 from providers.catalog.tokens import Counter
 from providers.http import Http
@@ -48,6 +50,8 @@ from .protection import Protection, protection
 from .proxies import proxies
 from .roster import Roster, Wires
 from .seats import seats
+from .security.keys import Keys, opened
+from .security.redaction import current
 
 _log = logging.getLogger(__name__)
 THREAD_TOKENS = 24_000  # of a conversation's newest turns: fits every window worth routing to, with room to answer
@@ -74,10 +78,12 @@ class Ground:
 async def composed(world: World, loaded: Loaded, *, demo: bool = False, in_flight: int = 64) -> AsyncGenerator[App]:
     """Open everything this configuration asks for; close it in reverse order, whatever happens."""
     async with AsyncExitStack() as stack:
-        ground = await _ground(stack, loaded, in_flight, demo=demo)
+        ground, keys = await _ground(stack, loaded, in_flight, demo=demo), Keys()
 
         async def _built(now: Loaded) -> App:
-            built = house(ground, now)
+            nonlocal keys
+            keys = await run_sync(opened, now, keys)
+            built = house(ground, now, keys)
             await ground.tracker.adopt(settings.plan(now.config))
             return built
 
@@ -149,10 +155,11 @@ def _found_price(provider: str, model: str) -> Price | None:
     return price(provider, model, datetime.now(UTC))
 
 
-def house(ground: Ground, loaded: Loaded) -> App:
+def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     """The app of one configuration on this ground. Raises ConfigFault."""
     config, shield = loaded.config, ground.protection
-    directory = _directory(ground, loaded)
+    keys = keys or Keys()
+    directory = _directory(ground, loaded, keys)
     manager = ProviderManager(
         directory,
         settings=settings.routing(config),
@@ -184,12 +191,13 @@ def house(ground: Ground, loaded: Loaded) -> App:
         health=shield.health,
         admission=shield.admission,
         store=ground.store,
-        warnings=loaded.warnings,
+        warnings=(*loaded.warnings, *([keys.fault] if keys.fault else ())),
     )
 
 
-def _directory(ground: Ground, loaded: Loaded) -> Directory:
-    config, rosters = loaded.config, _rosters(ground, loaded)
+def _directory(ground: Ground, loaded: Loaded, keys: Keys) -> Directory:
+    config, rosters = loaded.config, _rosters(ground, loaded, keys)
+    current().learn(key for roster in rosters.values() if (key := roster.seat.key()))
     deployments = [d for roster in rosters.values() for d in roster.deployments()]
     ground.protection.adopt(rosters.values(), deployments)
 
@@ -202,13 +210,13 @@ def _directory(ground: Ground, loaded: Loaded) -> Directory:
     return Hybrids(names, hybrids) if (hybrids := settings.hybrids(config)) else names
 
 
-def _rosters(ground: Ground, loaded: Loaded) -> Mapping[str, Roster]:
+def _rosters(ground: Ground, loaded: Loaded, keys: Keys) -> Mapping[str, Roster]:
     if ground.demo:
         return {}
     found = {roster.seat.name: roster for roster in ground.engines}
     return found | {
         seat.name: Roster(seat, ground.wires, opener=ground.locals.get(seat.name))
-        for seat in seats(loaded.config, loaded.environment)
+        for seat in seats(loaded.config, loaded.environment, keys)
     }
 
 

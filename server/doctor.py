@@ -6,28 +6,14 @@ paid call is made.
 
 import platform
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
 
 from .config import ConfigFault, Loaded
 from .config.world import World
+from .diagnosis import Check, Diagnosis
 from .seats import Seat, seats
-
-Level = Literal["ok", "note", "warning", "fault"]
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """One finding; `fix` is the exact next thing to do, empty where nothing is wrong."""
-
-    level: Level
-    topic: str
-    message: str
-    fix: str = ""
-
-
-Check = Callable[[World, Loaded], Awaitable[Sequence[Diagnosis]]]
+from .security import checks
+from .security.keys import opened
 
 
 async def examine(world: World) -> Sequence[Diagnosis]:
@@ -60,7 +46,7 @@ def _configuration(loaded: Loaded) -> Iterator[Diagnosis]:
 
 async def _providers(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
     del world
-    found = [_seat(seat) for seat in seats(loaded.config, loaded.environment)]
+    found = [_seat(seat) for seat in seats(loaded.config, loaded.environment, opened(loaded))]
     return found or [
         Diagnosis(
             "fault",
@@ -101,7 +87,14 @@ async def _memory(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
     return [Diagnosis("ok", "store", "the data folder is writable")]
 
 
-CHECKS: list[Check] = [_providers, _sqlite, _memory]
+CHECKS: list[Check] = [
+    _providers,
+    _sqlite,
+    _memory,
+    checks.keys_at_rest,
+    checks.private_files,
+    checks.started_by_itself,
+]
 
 
 def hopeless(found: Sequence[Diagnosis]) -> bool:

@@ -90,8 +90,8 @@ def _tables(config: Config, environment: Mapping[str, str], vault: Vault) -> Ite
     for known in rows().values():
         if known.name in named or known.local:
             continue
-        keyed = _from(environment, known.keys) or vault(known.name, origin(known.base_url))
-        if keyed and (known.base_url or _from(environment, known.endpoint)):
+        base = _endpoint(known, environment) or known.base_url
+        if base and (_from(environment, known.keys) or vault(known.name, origin(base))):
             yield known.name, ProviderTable()
 
 
@@ -102,7 +102,7 @@ def _seat(name: str, table: ProviderTable, environment: Mapping[str, str], vault
         raise ValueError(f"is no provider Plenum knows, so it must say its dialect ({', '.join(_dialects())})")
     if dialect not in (*_dialects(), "local"):
         raise ValueError(f"there is no dialect {dialect!r}; there are {', '.join(_dialects())}")
-    base = table.base_url or _endpoint(known, environment) or (known.base_url if known else "")
+    base = _base(table, known, environment)
     if not base and dialect != "local":
         raise ValueError("needs a base_url")
     loopback = _loopback(base)
@@ -110,6 +110,18 @@ def _seat(name: str, table: ProviderTable, environment: Mapping[str, str], vault
     if base.startswith("http://") and not loopback and not table.allow_http and seat.key():
         raise ValueError("would send its key unencrypted: use https, or set allow_http = true if you mean it")
     return seat
+
+
+def _base(table: ProviderTable, known: ProviderRow | None, environment: Mapping[str, str]) -> str:
+    return table.base_url or _endpoint(known, environment) or (known.base_url if known else "")
+
+
+def address(name: str, config: Config, environment: Mapping[str, str]) -> str | None:
+    """The origin keys of this provider may be sent to, None where nobody knows its URL."""
+    tables = config.providers.table
+    found = next((t for said, t in tables.items() if canonical(said) == name or said == name), ProviderTable())
+    base = _base(found, row(name), environment)
+    return origin(base) if base else None
 
 
 def _dialects() -> tuple[str, ...]:

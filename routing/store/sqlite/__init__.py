@@ -12,6 +12,7 @@ from anyio.to_thread import run_sync
 
 from ..faults import StoreFault
 from .archive import SqliteArchive
+from .audit import SqliteAudit
 from .books import SqliteBooks
 from .connection import connect, prepare, refuse_network, translate
 from .database import Database
@@ -31,6 +32,7 @@ class SqliteStore:
     ledger: SqliteLedger
     archive: SqliteArchive
     books: SqliteBooks
+    audit: SqliteAudit
 
 
 @asynccontextmanager
@@ -65,4 +67,6 @@ def _open(path: Path, stack: ExitStack) -> SqliteStore:
     writer = Writer(connection, turnstile)
     stack.callback(writer.close)
     ledger, archive = SqliteLedger(writer, reader, owner), SqliteArchive(writer, reader, owner)
-    return SqliteStore(path, writer, reader, owner, ledger, archive, SqliteBooks(path, writer))
+    return SqliteStore(
+        path, writer, reader, owner, ledger, archive, SqliteBooks(path, writer), SqliteAudit(path, writer)
+    )

@@ -84,4 +84,20 @@ ALTER TABLE attempt ADD COLUMN computed INTEGER;
 DROP INDEX attempt_of_ask;
 CREATE INDEX attempt_of_ask ON attempt(ask);
 """,
+    """
+CREATE TABLE audit(
+  number INTEGER PRIMARY KEY, at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL,
+  detail TEXT NOT NULL, hash BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_keeps BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TABLE token(
+  name TEXT PRIMARY KEY,
+  hash BLOB NOT NULL UNIQUE,       -- SHA-256 of 256 random bits: nothing to guess, so nothing to slow down
+  scopes TEXT NOT NULL,            -- separated by spaces, empty = all
+  models TEXT NOT NULL,            -- glob patterns, separated by spaces, empty = all
+  daily_usd REAL, monthly_usd REAL, rpm INTEGER,
+  created REAL NOT NULL, expires REAL, revoked REAL
+) STRICT, WITHOUT ROWID;
+""",
 )
