@@ -1,6 +1,6 @@
 # From nothing: Python >= 3.11 and make. uv is used when it is on PATH, else venv + pip.
 .DELETE_ON_ERROR:
-.PHONY: demo test check fix bench soak lock clean deps
+.PHONY: conformance demo test check fix bench soak lock clean deps
 PY      ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -34,6 +34,8 @@ check: $(VENV)/.test ## format, lint, types, layers, duplication
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/jscpd --min-tokens 60 --threshold 1 --reporters threshold,silent server providers routing
+conformance: $(VENV)/.test ## the official MCP suite against our app; the table goes to docs/conformance.md
+	@$(BIN)/python tests/conformance/run.py
 fix: $(VENV)/.test
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .

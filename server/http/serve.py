@@ -98,13 +98,18 @@ class Polite(uvicorn.Server):
 
 
 def polite(
-    opener: "Callable[[], AbstractAsyncContextManager[App]]", listen: Listen, verifier: Verifier | None = None
+    opener: "Callable[[], AbstractAsyncContextManager[App]]",
+    listen: Listen,
+    verifier: Verifier | None = None,
+    mount: Callable[[MCPServer[Any]], None] | None = None,
 ) -> Polite:
-    """A server of one process, ready for `serve()`."""
+    """A server of one process, ready for `serve()`. `mount` may add to the MCP server: fixtures of conformance runs."""
     house = House(opener)
     keys: list[str | bytes] | None = [listen.state_key] if listen.state_key else None
     server, underway = face(house, state_keys=keys), Underway()
     server.middleware.append(underway)
+    if mount is not None:
+        mount(server)
     app = application(
         house,
         server,
