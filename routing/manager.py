@@ -25,6 +25,7 @@ from .events import Answered, Decided, Failed, Observer, Tell, silent, unobserve
 from .filters import Filters
 from .hedging import FAILURES, Hedger, race
 from .itinerary import Hop, Itinerary, RetryTokens, Stop
+from .prepared import Step, as_it_is
 from .settings import RoutingSettings
 from .signals import Traffic
 from .streamed import ReceiptedStream, Remembered
@@ -52,6 +53,7 @@ class ProviderManager:
         settings: RoutingSettings | None = None,
         purse: ports.Purse | None = None,
         recall: ports.Recall | None = None,
+        foresee: Step = as_it_is,
         gate: ports.Gate | None = None,
         guard: ports.Guard | None = None,
         balancer: ports.Balancer | None = None,
@@ -71,7 +73,7 @@ class ProviderManager:
         measure, balancer = measure or ports.ByteCount(), balancer or ports.InOrder()
         self._chooser = Chooser(directory, self.settings, filters, self.traffic, measure, balancer, carbon)
         self._caller = Caller(purse, gate, guard, self.traffic, observer, clock)
-        self._recall = recall or ports.NoRecall()
+        self._recall, self._foresee = recall or ports.NoRecall(), foresee
         self._carbon, self._observer = carbon, observer
         self._clock, self._wall, self._ids = clock, wall, ids
         self._draw = (random or _random.Random()).random  # noqa: S311 - jitter, no secret
@@ -95,6 +97,7 @@ class ProviderManager:
     async def explain(self, ask: Ask) -> Receipt:
         """Decide and price, call nobody. Raises as `generate` where nobody may serve."""
         async with self._trip(ask, silent) as trip:
+            trip.ask = await self._foresee(trip.ask)
             trip.decision = self._chooser.decide(trip.ask, trip.left(self._clock()), 0.0, ports.InOrder())
             if not trip.decision.order:
                 raise refusal((), Stop("exhausted"), trip.receipt(self._clock()), trip.decision.held)

@@ -14,6 +14,11 @@ from .types import Ask, Result
 Step = Callable[[Ask], Awaitable[Ask]]
 
 
+async def as_it_is(ask: Ask) -> Ask:
+    """The step that does nothing."""
+    return ask
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A flight of the prepared ask."""

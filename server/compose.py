@@ -43,6 +43,7 @@ from . import settings
 from .app import App
 from .config import Config, Loaded
 from .config.world import World
+from .context.service import Contexts, contexts
 from .engines import engines
 from .hub import Hub
 from .living import living
@@ -69,6 +70,7 @@ class Ground:
     counter: Counter
     tracker: Tracker
     recall: Replay
+    contexts: Contexts
     engines: Sequence[Roster]
     locals: Mapping[str, Provider]
     demo: bool
@@ -95,6 +97,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     hub, traffic = Hub(), Traffic(time.monotonic)
     store = await stack.enter_async_context(_ledger(loaded))
     hub.subscribe(Tally(store.books))
+    sources = await stack.enter_async_context(contexts(loaded.folders.data, loaded.environment, hub))
     found: Sequence[Roster] = ()
     if loaded.config.providers.auto and not demo:
         found = await engines(wires, frozenset(loaded.config.providers.table))
@@ -106,7 +109,8 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
         store,
         Counter(),
         Tracker(store.ledger, Tariffs(cost_nano, _found_price), observer=hub),
-        _recall(store, loaded.config, hub),
+        _recall(store, loaded.config, hub, sources),
+        sources,
         found,
         await _models_in_process(stack, wires, loaded),
         demo,
@@ -140,14 +144,14 @@ async def _models_in_process(stack: AsyncExitStack, wires: Wires, loaded: Loaded
     return found
 
 
-def _recall(store: SqliteStore, config: Config, hub: Hub) -> Replay:
-    """Replay by the caller's arguments, then the thread, then (as they land) context and caches."""
+def _recall(store: SqliteStore, config: Config, hub: Hub, sources: Contexts) -> Replay:
+    """Replay by the caller's arguments, then the thread, then context, then (as they land) caches."""
     threads = Conversations(store.archive, _tokens)
 
     async def _thread(ask: Ask) -> Ask:
         return await threads.recalled(ask, THREAD_TOKENS)
 
-    beneath = Prepared([_thread])
+    beneath = Prepared([_thread, sources.add])
     return Replay(store.archive, store.archive, beneath=beneath, texts=config.store.texts == "full", observer=hub)
 
 
@@ -160,11 +164,13 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     config, shield = loaded.config, ground.protection
     keys = keys or Keys()
     directory = _directory(ground, loaded, keys)
+    ground.contexts.adopt(loaded, directory)
     manager = ProviderManager(
         directory,
         settings=settings.routing(config),
         purse=ground.tracker,
         recall=ground.recall,
+        foresee=ground.contexts.foresee,
         gate=shield.limiter,
         guard=shield.guards,
         balancer=shield.balancer,
@@ -190,6 +196,7 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
         gate=shield.limiter,
         health=shield.health,
         admission=shield.admission,
+        context=ground.contexts,
         store=ground.store,
         warnings=(*loaded.warnings, *([keys.fault] if keys.fault else ())),
     )

@@ -17,6 +17,7 @@ from .app import App
 from .background import background
 from .config import ConfigFault, Loaded
 from .config.world import World
+from .context import upstreams
 from .security.keys import FILE
 
 EVERY_S = 1.0
@@ -68,7 +69,13 @@ async def reload(world: World, build: Build, current: Living) -> bool:
 def stamps(loaded: Loaded, world: World) -> Stamps:
     """The hour, and name, time and size of every file that counts, and of a project file or vault that may appear."""
     folders = world.folders
-    files = {*loaded.files, world.cwd / "plenum.toml", folders.config / "plenum.toml", folders.data / FILE}
+    files = {
+        *loaded.files,
+        upstreams.place(loaded),
+        world.cwd / "plenum.toml",
+        folders.config / "plenum.toml",
+        folders.data / FILE,
+    }
     hour = "hour", int(time.time() // 3600), 0  # prices may change with it, and models retire
     return [hour, *(stamp for file in sorted(files) if (stamp := _stamp(file)) is not None)]
 

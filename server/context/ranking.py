@@ -1,0 +1,161 @@
+"""Which texts speak of what is asked: BM25 over words, in forty lines. Pure and deterministic.
+
+k1 and b as in Robertson & Zaragoza 2009, "The Probabilistic Relevance Framework".
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from .documents import words
+
+K1, B = 1.2, 0.75
+TERMS = 256  # words of a prompt that are looked for
+LOOKED_AT = 20_000  # characters of a prompt
+_COMMON = frozenset(
+    [
+        "a",
+        "about",
+        "after",
+        "all",
+        "also",
+        "am",
+        "an",
+        "and",
+        "any",
+        "are",
+        "as",
+        "at",
+        "be",
+        "because",
+        "been",
+        "but",
+        "by",
+        "can",
+        "could",
+        "did",
+        "do",
+        "does",
+        "for",
+        "from",
+        "get",
+        "give",
+        "had",
+        "has",
+        "have",
+        "he",
+        "her",
+        "here",
+        "him",
+        "his",
+        "how",
+        "i",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "just",
+        "know",
+        "let",
+        "like",
+        "make",
+        "may",
+        "me",
+        "more",
+        "most",
+        "my",
+        "need",
+        "no",
+        "not",
+        "now",
+        "of",
+        "off",
+        "on",
+        "one",
+        "only",
+        "or",
+        "other",
+        "our",
+        "out",
+        "over",
+        "own",
+        "please",
+        "say",
+        "she",
+        "should",
+        "show",
+        "so",
+        "some",
+        "tell",
+        "than",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "to",
+        "too",
+        "under",
+        "up",
+        "us",
+        "use",
+        "very",
+        "want",
+        "was",
+        "we",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "while",
+        "who",
+        "why",
+        "will",
+        "with",
+        "would",
+        "write",
+        "you",
+        "your",
+        "yes",
+    ]
+)
+
+
+def terms(prompt: str) -> Sequence[str]:
+    """The words of a prompt worth looking for, each once."""
+    found = (word for word in words(prompt[:LOOKED_AT]) if word not in _COMMON and len(word) > 1)
+    return tuple(dict.fromkeys(found))[:TERMS]
+
+
+def relevant(wanted: Sequence[str], counted: Mapping[str, int]) -> bool:
+    """Whether a text is about it at all: two of the words, or all where there are fewer."""
+    hits = sum(word in counted for word in wanted)
+    return hits >= min(2, len(wanted)) > 0
+
+
+def scores(wanted: Sequence[str], texts: Iterable[Counter[str]]) -> Sequence[float]:
+    """A number for each text, higher for those nearer to what is wanted."""
+    counted = list(texts)
+    lengths = [text.total() for text in counted]
+    usual = sum(lengths) / len(lengths) if lengths else 1.0
+    weights = {word: _weight(sum(word in text for text in counted), len(counted)) for word in wanted}
+    return [
+        sum(weight * _often(text[word], length / (usual or 1.0)) for word, weight in weights.items() if word in text)
+        for text, length in zip(counted, lengths, strict=True)
+    ]
+
+
+def _weight(holders: int, everybody: int) -> float:
+    return math.log(1 + (everybody - holders + 0.5) / (holders + 0.5))
+
+
+def _often(times: int, relative_length: float) -> float:
+    return times * (K1 + 1) / (times + K1 * (1 - B + B * relative_length))
