@@ -164,7 +164,6 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     config, shield = loaded.config, ground.protection
     keys = keys or Keys()
     directory = _directory(ground, loaded, keys)
-    ground.contexts.adopt(loaded, directory)
     manager = ProviderManager(
         directory,
         settings=settings.routing(config),
@@ -214,7 +213,9 @@ def _directory(ground: Ground, loaded: Loaded, keys: Keys) -> Directory:
     naming = settings.naming(config, frozenset(strategies()), demo=ground.demo)
     everybody = [*deployments, *simulated(demo=ground.demo)]
     names = Names(everybody, naming, _adopt, today=today, providers=rosters)
-    return Hybrids(names, hybrids) if (hybrids := settings.hybrids(config)) else names
+    directory = Hybrids(names, hybrids) if (hybrids := settings.hybrids(config)) else names
+    ground.contexts.adopt(loaded, directory)
+    return directory
 
 
 def _rosters(ground: Ground, loaded: Loaded, keys: Keys) -> Mapping[str, Roster]:
