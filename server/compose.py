@@ -183,7 +183,7 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
         manager,
         directory,
         ground.hub,
-        journal=Kept(ground.store.archive),
+        journal=Kept(ground.store.archive, ground.store.books),
         purse=ground.tracker,
         costs=Accountant(
             ground.store.books,

@@ -12,7 +12,7 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from routing.errors import Refusal
-from routing.types import Deployment
+from routing.types import NANO, Deployment
 from server import VERSION, callers, receipts
 from server.house import House
 from server.mcp import scrub
@@ -93,11 +93,16 @@ async def one_model(app: Any, provider: str, model: str) -> Any:
 async def providers(app: Any) -> Any:
     """Every provider in a line."""
     names = dict.fromkeys(deployment.provider for deployment in app.directory.deployments())
-    return {"providers": [await one_provider(app, name) for name in names]}
+    spent = await _spent(app)
+    return {"providers": [_provider(app, name, spent) for name in names]}
 
 
 async def one_provider(app: Any, name: str) -> Any:
     """One provider as the contract has it. Raises ResourceNotFoundError."""
+    return _provider(app, name, await _spent(app))
+
+
+def _provider(app: Any, name: str, spent: Mapping[str, float] | None) -> dict[str, Any]:
     own: list[Deployment] = [d for d in app.directory.deployments() if d.provider == name]
     if not own:
         raise ResourceNotFoundError(f"There is no provider {name} here.")
@@ -111,7 +116,7 @@ async def one_provider(app: Any, name: str) -> Any:
         **{k: v for k, v in found.items() if k not in ("provider", "status")},
         "breaker": found.get("breaker") or _worst(barriers, name),
         "limiter": found.get("limiter") or _plain(limiter),
-        "spend": await _spend(app, name),
+        "spend": {} if spent is None else {"today_usd": round(spent.get(name, 0.0), 9)},
     }
 
 
@@ -124,12 +129,14 @@ def _worst(barriers: Any, name: str) -> str:
     return next((state for state in ("open", "half_open") if state in states), "closed")
 
 
-async def _spend(app: Any, name: str) -> Mapping[str, Any]:
+async def _spent(app: Any) -> Mapping[str, float] | None:
+    """USD of today by provider."""
     if app.costs is None:
-        return {}
-    report = await app.costs.report(app.costs.period("today", "provider"))
-    usd = sum(group.usd for group in report.groups if group.key == name)
-    return {"today_usd": round(usd, 9)}
+        return None
+    spent: dict[str, float] = {}
+    for line in await app.costs.lines(app.costs.period("today")):
+        spent[line.provider] = spent.get(line.provider, 0.0) + line.nano / NANO
+    return spent
 
 
 async def spending(app: Any, period: str) -> Any:

@@ -1,6 +1,7 @@
 """Serving: an opener of the app in, a transport out. The stdio path imports nothing but mcp, anyio, pydantic and stdlib."""
 
 import gc
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -20,8 +21,10 @@ async def serve_stdio(opener: "Opener") -> None:
     from server.face import face
     from server.house import House
     from server.mcp import stdio
+    from server.telemetry import watch
 
-    server = face(House(opener))
+    house = House(opener)
+    server = face(house, telemetry=watch(house, os.environ))
     gc.enable()
     gc.freeze()  # what the imports made lives as long as the process: no collection need look at it again
     await stdio.run(server)

@@ -1,5 +1,6 @@
 """Where receipts, answers and turns stay, durable before anybody sees them; and who is working on which request_id."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -42,6 +43,14 @@ class Archive(Protocol):
 
     def deliver(self, id: str, *, reached: bool) -> None:  # noqa: A002
         """Note, without waiting, whether the answer reached its caller."""
+        ...
+
+
+class Diary(Protocol):
+    """The newest asks, for who may look over all shoulders (the owner's dashboard), or of one caller."""
+
+    async def newest(self, limit: int, caller: str | None = None) -> Sequence[Record]:
+        """Newest first, without answers and turns."""
         ...
 
 

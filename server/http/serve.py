@@ -5,6 +5,7 @@ and sse-starlette cut legacy answers and hang on an open stream (guide mcp-sdk Â
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -20,6 +21,7 @@ from sse_starlette.sse import AppStatus
 from server.face import face
 from server.house import House
 from server.mcp import doors
+from server.telemetry import watch
 
 from .app import application
 from .guard import LONGEST_HEAD, Address, Tokens, Verifier
@@ -106,7 +108,7 @@ def polite(
     """A server of one process, ready for `serve()`. `mount` may add to the MCP server: fixtures of conformance runs."""
     house = House(opener)
     keys: list[str | bytes] | None = [listen.state_key] if listen.state_key else None
-    server, underway = face(house, state_keys=keys), Underway()
+    server, underway = face(house, state_keys=keys, telemetry=watch(house, os.environ)), Underway()
     server.middleware.append(underway)
     if mount is not None:
         mount(server)

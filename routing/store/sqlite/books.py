@@ -8,6 +8,7 @@ from typing import Any
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
+from ..archive import Record
 from ..books import BUCKET_S, Habits, Line, Repeat, Sample, Tally, Told
 from .connection import connect
 from .database import Value
@@ -33,6 +34,8 @@ QUESTIONS = """WITH asked AS (SELECT id, row_number() OVER (PARTITION BY caller,
   FROM asked JOIN attempt ON attempt.ask = asked.id WHERE nth > 1"""
 TOLD = """SELECT provider, model, count(*), sum(cost), sum(computed) FROM attempt
   WHERE at >= ? AND at < ? AND computed IS NOT NULL GROUP BY provider, model"""
+NEWEST = """SELECT id, caller, at, key, body, NULL, NULL, NULL, NULL, delivered FROM receipt
+  WHERE ?1 IS NULL OR caller = ?1 ORDER BY at DESC LIMIT ?2"""
 TALLIES = "SELECT kind, sum(count), sum(nano), sum(value) FROM tally WHERE hour >= ? AND hour < ? GROUP BY kind"
 COUNT = """INSERT INTO tally(hour, kind, count, nano, value) VALUES(?1, ?2, 1, ?3, ?4)
   ON CONFLICT(hour, kind) DO UPDATE SET count = count + 1, nano = nano + ?3, value = value + ?4"""
@@ -78,6 +81,10 @@ class SqliteBooks:
         """With the next write."""
         row = int(self._clock()) // HOUR_S * HOUR_S, kind, nano, value
         self._writer.later(lambda db: db.execute(COUNT, row))
+
+    async def newest(self, limit: int, caller: str | None = None) -> Sequence[Record]:
+        """The `Diary`: by time, whoever asked, or one caller's."""
+        return [Record(*row) for row in await self._rows(NEWEST, caller, limit)]
 
     async def _rows(self, query: str, *values: Value) -> list[tuple[Any, ...]]:
         return await run_sync(self._read, query, values, limiter=self._one)
