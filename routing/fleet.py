@@ -11,28 +11,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import TracebackType
+from typing import Protocol
 
 import anyio
 
 from .allowance import read
 from .cooldowns import Cooldowns, Notice
-from .limits import Entry, Limiter, Limits, LimitSettings, LimitView
+from .limits import Entry, Limiter, Limits, LimitSettings, LimitView, share
 from .ports import QuotaWait, Slot
 from .store.shared import Board, Gathering, Rates, SharedLost, Terms, Wait
 from .types import Deployment
 
 LONGEST_LEASE_S = 600.0
 STRANGERS = 4  # replicas to share with while the store has never been reached: a guess on the careful side
-
-
-def share(limits: Limits, replicas: int) -> Limits:
-    """Limits divided among replicas; of what is counted in pieces never less than one."""
-    return Limits(
-        rpm=limits.rpm and limits.rpm / replicas,
-        tpm=limits.tpm and limits.tpm / replicas,
-        rpd=limits.rpd and max(1, limits.rpd // replicas),
-        concurrency=limits.concurrency and max(1, limits.concurrency // replicas),
-    )
 
 
 @dataclass(slots=True)
@@ -253,6 +244,12 @@ class FleetEntry:
                 return  # the lease ends by itself
 
 
+class Shared(Protocol):
+    """A gate whose limits several processes share."""
+
+    def among(self, replicas: int) -> None: ...
+
+
 class Commons:
     """Keeps this replica's holds and hints in step with the others'. `run` is a task of the composition root."""
 
@@ -261,7 +258,7 @@ class Commons:
         board: Board,
         cooldowns: Cooldowns,
         *,
-        gate: FleetLimiter | None = None,
+        gate: Shared | None = None,
         hints: Callable[[], Mapping[str, str]] = dict[str, str],
         every_s: float = 0.5,
     ) -> None:

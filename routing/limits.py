@@ -8,7 +8,7 @@ in one step. aiolimiter meters the rates; its own queue is not used, because it 
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -34,6 +34,16 @@ class Limits:
     tpm: float | None = None
     rpd: int | None = None
     concurrency: int | None = None
+
+
+def share(limits: Limits, replicas: int) -> Limits:
+    """Limits divided among replicas; of what is counted in pieces never less than one."""
+    return Limits(
+        rpm=limits.rpm and limits.rpm / replicas,
+        tpm=limits.tpm and limits.tpm / replicas,
+        rpd=limits.rpd and max(1, limits.rpd // replicas),
+        concurrency=limits.concurrency and max(1, limits.concurrency // replicas),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +259,8 @@ class Limiter:
     ) -> None:
         self.world = World(clock, wall, days or MemoryDays())
         self._settings = settings or LimitSettings()
-        self._limits = dict(limits or {})
+        self._limits = self._whole = dict(limits or {})
+        self._among = 1
         self._lines: dict[str, Line] = {}
 
     def slot(self, deployment: Deployment, tokens: int, deadline: float) -> "Entry":
@@ -269,9 +280,16 @@ class Limiter:
 
     def replace(self, limits: Mapping[str, Limits]) -> None:
         """Put other limits in force; who waits sees them at once."""
-        self._limits = dict(limits)
+        self._whole = dict(limits)
+        self._limits = {name: replace(share(limit, self._among), rpd=limit.rpd) for name, limit in limits.items()}
         for name, line in self._lines.items():
             line.change(self._limits.get(name, Limits()))
+
+    def among(self, replicas: int) -> None:
+        """So many processes share the limits from now on; days are counted together, so those stay whole."""
+        if replicas != self._among:
+            self._among = max(1, replicas)
+            self.replace(self._whole)
 
     def lines(self, deployment: Deployment) -> tuple[Line, ...]:
         """The model's own line, if it has one, before the endpoint's: who waits for a model stops no other."""

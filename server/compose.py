@@ -104,7 +104,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     return Ground(
         wires,
         hub,
-        await stack.enter_async_context(protection(loaded.config, hub, in_flight)),
+        await stack.enter_async_context(protection(loaded.config, hub, in_flight, store)),
         traffic,
         store,
         Counter(),

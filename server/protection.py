@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+import anyio
 
 from providers.dialects import Call
 from providers.http import HttpProvider
@@ -15,6 +17,9 @@ from routing.fleet import Commons, FleetLimiter
 from routing.guard import Guards
 from routing.health import Check, Checkup, Health
 from routing.limits import Limiter
+from routing.store.faults import StoreFault
+from routing.store.sqlite import SqliteStore
+from routing.store.sqlite.days import SqliteDays
 from routing.types import Deployment
 
 from . import settings
@@ -26,6 +31,8 @@ from .roster import Roster
 
 if TYPE_CHECKING:
     from routing.store.redis import RedisShared  # brings redis-py, an extra
+
+OWN_EVERY_S = 2.0  # between looks at what the user's other processes say: a read, no write
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,13 @@ class Protection:
 
 
 @asynccontextmanager
-async def protection(config: Config, hub: Hub, in_flight: int = 64) -> AsyncGenerator[Protection]:
-    """Open it. Raises ConfigFault where the shared store's address is none, or its client is not installed."""
+async def protection(
+    config: Config, hub: Hub, in_flight: int = 64, own: SqliteStore | None = None
+) -> AsyncGenerator[Protection]:
+    """Open it. Raises ConfigFault where the shared store's address is none, or its client is not installed.
+
+    Without a shared store the user's processes share holds, days and limits through `own`, their file.
+    """
     health, balancer = Health(), RoundRobin()
     hub.subscribe(health.observe)
     admission = Admission(AdmissionSettings(in_flight=config.routing.in_flight or in_flight), memory=used_share)
@@ -55,13 +67,30 @@ async def protection(config: Config, hub: Hub, in_flight: int = 64) -> AsyncGene
     rules, watchers = settings.rules(config), (balancer, health)
     async with _store(config.store.shared) as store, background() as tasks:
         guards = Guards(rules, watchers=watchers, observe=hub, leases=store)
-        limiter = Limiter() if store is None else FleetLimiter(store, {}, clock=time.monotonic)
+        days = own.days if own is not None else None
+        limiter = Limiter(days=days) if store is None else FleetLimiter(store, {}, clock=time.monotonic)
         tasks.start_soon(checkup.run)
-        if store is not None and isinstance(limiter, FleetLimiter):
-            commons = Commons(store, guards.cooldowns, gate=limiter, hints=lambda: _ailing(health, guards))
+        if (board := store or (own.board if own is not None else None)) is not None:
+            commons = Commons(
+                board,
+                guards.cooldowns,
+                gate=limiter,
+                hints=lambda: _ailing(health, guards),
+                every_s=OWN_EVERY_S if store is None else 0.5,
+            )
             await commons.exchange()
             tasks.start_soon(commons.run)
+        if days is not None and store is None:
+            tasks.start_soon(_kept_in_step, days)
         yield Protection(guards, limiter, balancer, health, checkup, admission)
+
+
+async def _kept_in_step(days: SqliteDays) -> None:
+    """Learn what the user's other processes counted."""
+    while True:
+        with suppress(StoreFault):  # a store in trouble says so where money is asked for; here the own count goes on
+            await days.refresh()
+        await anyio.sleep(OWN_EVERY_S)
 
 
 def checks(rosters: Iterable[Roster]) -> Iterator[Check]:

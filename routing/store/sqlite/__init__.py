@@ -13,9 +13,11 @@ from anyio.to_thread import run_sync
 from ..faults import StoreFault
 from .archive import SqliteArchive
 from .audit import SqliteAudit
+from .board import SqliteBoard
 from .books import SqliteBooks
 from .connection import connect, prepare, refuse_network, translate
 from .database import Database
+from .days import SqliteDays
 from .ledger import SqliteLedger
 from .locks import FileLock, Owner
 from .writer import Writer
@@ -33,6 +35,8 @@ class SqliteStore:
     archive: SqliteArchive
     books: SqliteBooks
     audit: SqliteAudit
+    board: SqliteBoard
+    days: SqliteDays
 
 
 @asynccontextmanager
@@ -68,5 +72,14 @@ def _open(path: Path, stack: ExitStack) -> SqliteStore:
     stack.callback(writer.close)
     ledger, archive = SqliteLedger(writer, reader, owner), SqliteArchive(writer, reader, owner)
     return SqliteStore(
-        path, writer, reader, owner, ledger, archive, SqliteBooks(path, writer), SqliteAudit(path, writer)
+        path,
+        writer,
+        reader,
+        owner,
+        ledger,
+        archive,
+        books=SqliteBooks(path, writer),
+        audit=SqliteAudit(path, writer),
+        board=SqliteBoard(writer, owner),
+        days=SqliteDays(writer),
     )

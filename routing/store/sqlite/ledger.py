@@ -48,6 +48,7 @@ class SqliteLedger:
 
     def reserve(self, entry: Entry, limits: Limits) -> Pending[Reserved]:
         """Hold in one step, or raise OverBudget."""
+        self._owner.touch()
         return self._writer.submit(lambda db: reserve(db, self._owner.id, entry, limits))
 
     def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002

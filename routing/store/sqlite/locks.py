@@ -45,6 +45,9 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+TOUCH_S = 10.0
+
+
 class FileLock:
     """An exclusive lock on a file of its own, 0600. Raises OSError where the file cannot be made."""
 
@@ -74,6 +77,8 @@ class Owner:
         self._folder = folder
         self._lock = FileLock(folder / id)
         self._lock.__enter__()
+        self._touched = 0.0
+        os.utime(folder / id, (0, 0))  # alive, not at work yet
 
     def lives(self, owner: str) -> bool:
         """Whether the process behind `owner` still holds its lock."""
@@ -85,6 +90,24 @@ class Owner:
             return not _try(descriptor)
         finally:
             os.close(descriptor)
+
+    def touch(self) -> None:
+        """Say that this process is at work; now and then is enough."""
+        now = time.monotonic()
+        if now - self._touched > TOUCH_S:
+            self._touched = now
+            os.utime(self._folder / self.id)
+
+    def busy(self, since: float) -> int:
+        """How many processes live and were at work since then (seconds since the epoch); this one always counts."""
+        others = [entry for entry in os.scandir(self._folder) if entry.name != self.id]
+        return 1 + sum(self._worked(entry, since) and self.lives(entry.name) for entry in others)
+
+    def _worked(self, entry: "os.DirEntry[str]", since: float) -> bool:
+        try:
+            return entry.stat().st_mtime >= since
+        except FileNotFoundError:
+            return False
 
     def bury(self, owner: str) -> None:
         """Remove the file of a dead owner."""

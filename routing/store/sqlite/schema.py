@@ -100,4 +100,11 @@ CREATE TABLE token(
   created REAL NOT NULL, expires REAL, revoked REAL
 ) STRICT, WITHOUT ROWID;
 """,
+    # What a user's processes tell each other: holds of endpoints, and requests per provider's day.
+    """
+CREATE TABLE notice(
+  name TEXT PRIMARY KEY, reason TEXT NOT NULL, until REAL NOT NULL, trial INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE rpd(name TEXT PRIMARY KEY, day TEXT NOT NULL, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+""",
 )
