@@ -19,6 +19,7 @@ from providers.simulator import MODELS as SIM_MODELS
 from providers.simulator import Conduct, Scenario, SimProvider, parse_fault
 from providers.simulator import card as sim_card
 from providers.types import Message, Price, Provider
+from routing.cache.recall import ResponseCache
 from routing.conversations import Conversations
 from routing.costs.pricing import Tariffs
 from routing.costs.reports import Accountant, Known
@@ -41,6 +42,7 @@ from routing.types import Ask, Deployment
 
 from . import settings
 from .app import App
+from .caching import response_cache
 from .config import Config, Loaded
 from .config.world import World
 from .context.service import Contexts, contexts
@@ -71,6 +73,7 @@ class Ground:
     tracker: Tracker
     recall: Replay
     contexts: Contexts
+    cache: ResponseCache
     engines: Sequence[Roster]
     locals: Mapping[str, Provider]
     demo: bool
@@ -101,16 +104,19 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     found: Sequence[Roster] = ()
     if loaded.config.providers.auto and not demo:
         found = await engines(wires, frozenset(loaded.config.providers.table))
+    shield = await stack.enter_async_context(protection(loaded.config, hub, in_flight, store))
+    cache = response_cache(loaded.config, store, shield.shared, hub)
     return Ground(
         wires,
         hub,
-        await stack.enter_async_context(protection(loaded.config, hub, in_flight, store)),
+        shield,
         traffic,
         store,
         Counter(),
         Tracker(store.ledger, Tariffs(cost_nano, _found_price), observer=hub),
-        _recall(store, loaded.config, hub, sources),
+        _recall(store, loaded.config, hub, sources, cache),
         sources,
+        cache,
         found,
         await _models_in_process(stack, wires, loaded),
         demo,
@@ -144,14 +150,14 @@ async def _models_in_process(stack: AsyncExitStack, wires: Wires, loaded: Loaded
     return found
 
 
-def _recall(store: SqliteStore, config: Config, hub: Hub, sources: Contexts) -> Replay:
-    """Replay by the caller's arguments, then the thread, then context, then (as they land) caches."""
+def _recall(store: SqliteStore, config: Config, hub: Hub, sources: Contexts, cache: ResponseCache) -> Replay:
+    """Replay by the caller's arguments, then the thread, then context, then the cache."""
     threads = Conversations(store.archive, _tokens)
 
     async def _thread(ask: Ask) -> Ask:
         return await threads.recalled(ask, THREAD_TOKENS)
 
-    beneath = Prepared([_thread, sources.add])
+    beneath = Prepared([_thread, sources.add], beneath=cache)
     return Replay(store.archive, store.archive, beneath=beneath, texts=config.store.texts == "full", observer=hub)
 
 
@@ -215,6 +221,7 @@ def _directory(ground: Ground, loaded: Loaded, keys: Keys) -> Directory:
     names = Names(everybody, naming, _adopt, today=today, providers=rosters)
     directory = Hybrids(names, hybrids) if (hybrids := settings.hybrids(config)) else names
     ground.contexts.adopt(loaded, directory)
+    ground.cache.adopt(settings.cache(config), directory)
     return directory
 
 

@@ -45,6 +45,7 @@ class Protection:
     health: Health
     checkup: Checkup
     admission: Admission
+    shared: "RedisShared | None" = None
 
     def adopt(self, rosters: Collection[Roster], deployments: Iterable[Deployment]) -> None:
         """Put the limits and checks of a configuration in force."""
@@ -82,7 +83,7 @@ async def protection(
             tasks.start_soon(commons.run)
         if days is not None and store is None:
             tasks.start_soon(_kept_in_step, days)
-        yield Protection(guards, limiter, balancer, health, checkup, admission)
+        yield Protection(guards, limiter, balancer, health, checkup, admission, store)
 
 
 async def _kept_in_step(days: SqliteDays) -> None:

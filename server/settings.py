@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from routing.breaker import BreakerSettings
+from routing.cache.exact import CacheSettings
 from routing.costs.budgets import Cap, Plan
 from routing.directory import Naming, Task
 from routing.guard import Rules
@@ -39,6 +40,13 @@ def routing(config: Config) -> RoutingSettings:
 def rules(config: Config) -> Rules:
     """`[breaker]`."""
     return Rules(BreakerSettings(**config.breaker.model_dump()))
+
+
+def cache(config: Config) -> CacheSettings:
+    """`[cache]`, and whether `[store]` lets texts be kept."""
+    table = config.cache
+    texts = config.store.texts == "full"
+    return CacheSettings(table.enabled, table.ttl_s, table.max_entries, table.max_bytes, texts)
 
 
 def hybrids(config: Config) -> Mapping[str, Sequence[str]]:

@@ -15,6 +15,7 @@ from .archive import SqliteArchive
 from .audit import SqliteAudit
 from .board import SqliteBoard
 from .books import SqliteBooks
+from .cache import SqliteResponses
 from .connection import connect, prepare, refuse_network, translate
 from .database import Database
 from .days import SqliteDays
@@ -37,6 +38,7 @@ class SqliteStore:
     audit: SqliteAudit
     board: SqliteBoard
     days: SqliteDays
+    responses: SqliteResponses
 
 
 @asynccontextmanager
@@ -82,4 +84,5 @@ def _open(path: Path, stack: ExitStack) -> SqliteStore:
         audit=SqliteAudit(path, writer),
         board=SqliteBoard(writer, owner),
         days=SqliteDays(writer),
+        responses=SqliteResponses(writer, reader),
     )

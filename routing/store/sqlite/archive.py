@@ -76,6 +76,7 @@ def _keep(db: Database, record: Record) -> None:
 
 def _forget(db: Database, condition: str, value: Value) -> int:
     db.execute(f"DELETE FROM claim WHERE done IN (SELECT id FROM receipt WHERE {condition})", (value,))  # noqa: S608 - ours
+    db.execute(f"DELETE FROM response WHERE receipt IN (SELECT id FROM receipt WHERE {condition})", (value,))  # noqa: S608 - ours
     db.execute(f"DELETE FROM receipt WHERE {condition}", (value,))  # noqa: S608 - ours
     gone = db.changes()
     db.execute("DELETE FROM claim WHERE at < (SELECT max(at) FROM claim) - ?", (CLAIM_S,))

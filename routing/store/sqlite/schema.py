@@ -107,4 +107,35 @@ CREATE TABLE notice(
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE rpd(name TEXT PRIMARY KEY, day TEXT NOT NULL, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """,
+    """
+CREATE TABLE response(               -- answers worth giving again; only ever a copy of what a provider said
+  id INTEGER PRIMARY KEY,
+  key TEXT NOT NULL UNIQUE,
+  caller TEXT NOT NULL,
+  receipt TEXT NOT NULL,             -- whose answer it is: forgotten with it
+  at REAL NOT NULL,
+  used REAL NOT NULL,
+  body BLOB NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+CREATE INDEX response_used ON response(used);
+CREATE INDEX response_receipt ON response(receipt);
+CREATE TABLE response_total(entries INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
+INSERT INTO response_total VALUES(0, 0);
+CREATE TRIGGER response_in AFTER INSERT ON response BEGIN
+  UPDATE response_total SET entries = entries + 1, bytes = bytes + length(new.body); END;
+CREATE TRIGGER response_out AFTER DELETE ON response BEGIN
+  UPDATE response_total SET entries = entries - 1, bytes = bytes - length(old.body); END;
+CREATE TRIGGER response_anew AFTER UPDATE OF body ON response BEGIN
+  UPDATE response_total SET bytes = bytes + length(new.body) - length(old.body); END;
+CREATE TABLE meaning(                -- where the words of a kept answer's question lie, for the semantic cache
+  key TEXT PRIMARY KEY,
+  scope TEXT NOT NULL,
+  embedder TEXT NOT NULL,
+  words BLOB NOT NULL,
+  vector BLOB NOT NULL               -- float32, little endian, of length 1
+) STRICT, WITHOUT ROWID;
+CREATE INDEX meaning_scope ON meaning(scope, embedder);
+CREATE TRIGGER response_forgotten AFTER DELETE ON response BEGIN DELETE FROM meaning WHERE key = old.key; END;
+""",
 )
