@@ -112,7 +112,7 @@ def refuse(body: BaseModel, unsupported: Mapping[str, tuple[Any, ...]]) -> None:
             raise BadField(name, f"`{name}` is not supported here.", "Leave it out.")
 
 
-def ask(body: Body, request: Request, caller: Caller) -> Ask:
+def ask(body: Body, request: Request, caller: Caller, conversation: str | None = None) -> Ask:
     """The ask of a body whose request has been translated."""
     own = body.plenum
     number = f"g_{secrets.token_urlsafe(12)}"
@@ -130,7 +130,7 @@ def ask(body: Body, request: Request, caller: Caller) -> Ask:
         max_latency_s=own.max_latency_s,
         caller=caller.name,
         request_id=repeat,
-        conversation=own.conversation,
+        conversation=conversation or own.conversation,
         cache=own.cache,
         hedge=own.hedge,
         allow_truncated=own.allow_truncated,

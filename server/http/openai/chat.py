@@ -21,7 +21,7 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "web_search_options": (),
     "logit_bias": ({},),
 }
-_JSON = {"type": "object"}  # what `json_object` promises
+JSON = {"type": "object"}  # what `json_object` promises
 
 
 class TextPart(Piece):
@@ -95,7 +95,7 @@ class ChosenTool(Piece):
 class SchemaFormat(Named):
     """A schema with its name."""
 
-    schema_: Annotated[dict[str, Any], Field(alias="schema")] = Field(default_factory=lambda: dict(_JSON))
+    schema_: Annotated[dict[str, Any], Field(alias="schema")] = Field(default_factory=lambda: dict(JSON))
 
 
 class Format(Piece):
@@ -195,7 +195,7 @@ def _schema(wanted: Format | None) -> dict[str, Any] | None:
     if wanted is None or wanted.type == "text":
         return None
     if wanted.type == "json_object":
-        return dict(_JSON)
+        return dict(JSON)
     if wanted.json_schema is None:
         raise BadField("response_format.json_schema", "`json_schema` is missing.", "Add {name, schema}.")
     return wanted.json_schema.schema_
