@@ -40,7 +40,7 @@ async def demonstrate(say: Say) -> Sequence[str]:
 
 
 def _server(home: str) -> StdioServerParameters:
-    environment = {"PLENUM_HOME": home, "PYTHONPATH": ":".join(path for path in sys.path if path)}
+    environment = {"PLENUM_HOME": home, "PLENUM_LOG": "off", "PYTHONPATH": ":".join(path for path in sys.path if path)}
     return StdioServerParameters(command=sys.executable, args=["-m", "server", "serve", "--demo"], env=environment)
 
 
