@@ -99,7 +99,10 @@ class Exact:
         assert self._store is not None
         used = [(at, key) for key, at in self._used.items()]
         self._used.clear()
-        self._unwritten = {k: at for k, at in self._unwritten.items() if at > row.at - 5.0} | {row.key: row.at}
+        self._unwritten.pop(row.key, None)
+        self._unwritten[row.key] = row.at  # oldest first: what is surely on disk by now is at the front
+        while self._unwritten[oldest := next(iter(self._unwritten))] <= row.at - 5.0:
+            del self._unwritten[oldest]
         self._store.keep(row, used, Bounds(self._settings.entries, self._settings.bytes))
 
     def _stands(self, key: str, entry: Entry) -> bool:
