@@ -13,7 +13,6 @@ from .config.world import World
 from .diagnosis import Check, Diagnosis
 from .seats import Seat, seats
 from .security import checks
-from .security.keys import opened
 
 
 async def examine(world: World) -> Sequence[Diagnosis]:
@@ -46,15 +45,31 @@ def _configuration(loaded: Loaded) -> Iterator[Diagnosis]:
 
 async def _providers(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
     del world
-    found = [_seat(seat) for seat in seats(loaded.config, loaded.environment, opened(loaded))]
+    found = [_seat(seat) for seat in seats(loaded.config, loaded.environment)]
+    if loaded.config.providers.auto:
+        found += await _local(frozenset(loaded.config.providers.table))
     return found or [
         Diagnosis(
             "fault",
             "providers",
-            "no provider is configured and no key variable is set",
+            "no provider is configured, no key variable is set, and no local engine answers",
             "Set one (for example OPENAI_API_KEY), start a local engine (for example Ollama), or try `plenum demo`.",
         )
     ]
+
+
+async def _local(taken: frozenset[str]) -> list[Diagnosis]:
+    from providers.http import Http
+
+    from .engines import engines
+    from .roster import Wires
+
+    async with Http() as http:
+        found = await engines(Wires(http), taken)
+        return [
+            Diagnosis("ok", "providers", f"{roster.seat.name} runs here with {len(tuple(roster.deployments()))} models")
+            for roster in found
+        ]
 
 
 def _seat(seat: Seat) -> Diagnosis:
