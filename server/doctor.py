@@ -102,6 +102,13 @@ async def _memory(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
     return [Diagnosis("ok", "store", "the data folder is writable")]
 
 
+async def _upstreams(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
+    del world
+    from .context.examine import examined
+
+    return [Diagnosis(finding.level, "context", finding.message, finding.fix) for finding in examined(loaded)]
+
+
 CHECKS: list[Check] = [
     _providers,
     _sqlite,
@@ -109,6 +116,7 @@ CHECKS: list[Check] = [
     checks.keys_at_rest,
     checks.private_files,
     checks.started_by_itself,
+    _upstreams,
 ]
 
 

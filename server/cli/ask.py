@@ -19,6 +19,7 @@ from server.tools.list_models import ListModels, listing
 from . import Common, Exit
 
 CALLER = "shell"
+STARTING_S = 10.0  # a command finds no upstream running: those it names may start
 T = TypeVar("T")
 
 
@@ -92,10 +93,12 @@ def run_ask(said: dict[str, Any], common: Common, *, demo: bool) -> None:
         common.show({"decision": receipts.as_json(receipt)}, explanation(receipt))
 
     async def _whole(app: App) -> None:
+        await app.context.settled(ask, STARTING_S)
         result = await app.manager.generate(ask)
         common.show({**structure(result, arguments), "receipt": receipts.as_json(result.receipt)}, "")
 
     async def _live(app: App) -> None:
+        await app.context.settled(ask, STARTING_S)
         await _streamed(app, ask)
 
     anyio.run(opened, common, _explained if arguments.explain else _whole if common.as_json else _live, demo)

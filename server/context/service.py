@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from providers.catalog.tokens import encoding
 from routing.errors import InvalidRequest, Refusal
 from routing.events import Observer, unobserved
 from routing.ports import Directory
@@ -82,7 +84,7 @@ class Contexts:
         self._directory: Directory | None = None
         self._packed: OrderedDict[bytes, list[Excerpt]] = OrderedDict()
 
-    def adopt(self, loaded: Loaded, directory: Directory) -> None:
+    def adopt(self, loaded: Loaded, directory: Directory | None) -> None:
         """Put a configuration in force: start who is new, end who is gone, leave the rest alone. Raises ConfigFault."""
         known = upstreams(loaded)
         wanted = {} if self._asleep else {upstream.name: upstream for upstream in known if not upstream.skip}
@@ -93,6 +95,7 @@ class Contexts:
         self._known, self._directory, self._total = known, directory, loaded.config.context.max_tokens
         if started and not self._key:
             self._key = _kept_key(self._data)
+            self._tasks.start_soon(anyio.to_thread.run_sync, encoding)
 
     def _start(self, upstream: Upstream) -> _Place:
         shelf = Shelf(upstream, self._pins, self._tasks, observer=self._observer)
@@ -127,11 +130,12 @@ class Contexts:
         return self._with(ask, asked, chosen, {name: place.shelf.here(asked) for name, place in chosen.places.items()})
 
     async def settled(self, ask: Ask, seconds: float) -> None:
-        """Give the sources of this ask time to start: for a command, which has nothing warm."""
+        """Give the sources named by this ask time to start: for a command, which finds nothing warm."""
+        chosen = self._chosen(ask)
         with anyio.move_on_after(seconds):
-            for place in self._chosen(ask).places.values():
-                if place.shelf.connection is not None:
-                    await place.shelf.connection.settled()
+            for name in chosen.named & set(chosen.places):
+                if (connection := chosen.places[name].shelf.connection) is not None:
+                    await connection.settled()
 
     def view(self) -> Sequence[UpstreamView]:
         """How every configured upstream does, in the order of the file."""
@@ -170,8 +174,10 @@ class Contexts:
         """Unasked, a source that must stay on this machine is used only where a model on this machine may answer."""
         if place.shelf.upstream.table.trust != "local":
             return True
+        if self._directory is None:  # nobody is going to be asked
+            return True
         try:
-            steps = self._directory.resolve(ask).steps if self._directory is not None else ()
+            steps = self._directory.resolve(ask).steps
         except Refusal:
             return False
         return any(deployment.local for step in steps for deployment in step)
@@ -222,7 +228,10 @@ class Contexts:
             labels = tuple(dict.fromkeys(excerpt.document.label for excerpt in taken))
             warnings = (*gathered.warnings, *_flagged(gathered.documents, taken, self._trust(name)))
             if taken or warnings or name in named:
-                nothing = () if taken or warnings else ("it has nothing for this",)
+                why = (
+                    "what it has is there already or does not fit" if gathered.documents else "it has nothing for this"
+                )
+                nothing = () if taken or warnings else (why,)
                 yield ContextUse(name, labels, sum(e.tokens for e in taken), (*warnings, *nothing))
 
 
