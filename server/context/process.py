@@ -20,7 +20,7 @@ from mcp.shared.message import SessionMessage
 from ..mcp import frames
 
 LONGEST = 1 << 20  # bytes of a line; what is longer is skipped without being held
-FLOOD = 16 << 20  # bytes received since we last said anything, until the connection ends
+WINDOW_S, FLOOD_BYTES, FLOOD_LINES = 10.0, 16 << 20, 2_000  # in one window, until the connection ends
 PATIENCE_S = (0.5, 0.5, 2.0)  # after stdin closed, after SIGTERM, after SIGKILL
 _POLL_S = 0.01
 _GONE = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, OSError)
@@ -57,10 +57,9 @@ async def process(program: Program) -> AsyncGenerator[Streams]:
     )
     incoming, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     write, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
-    flow = _Flow()
     async with incoming, read, write, outgoing, anyio.create_task_group() as tasks:
-        tasks.start_soon(_reading, child, incoming, flow)
-        tasks.start_soon(_writing, child, outgoing, incoming, flow)
+        tasks.start_soon(_reading, child, incoming)
+        tasks.start_soon(_writing, child, outgoing, incoming)
         try:
             yield read, write
         finally:
@@ -70,25 +69,28 @@ async def process(program: Program) -> AsyncGenerator[Streams]:
 
 
 class _Flow:
-    """How much came since we last said anything."""
+    """How much comes: whoever sends more than anybody reads ends the connection, before it costs the others their turn."""
 
     def __init__(self) -> None:
-        self._bytes = 0
+        self._began = anyio.current_time()
+        self._bytes = self._lines = 0
 
-    def came(self, count: int) -> bool:
-        self._bytes += count
-        return self._bytes <= FLOOD
+    def came(self, size: int, lines: int) -> bool:
+        """Whether that is still bearable."""
+        now = anyio.current_time()
+        if now - self._began > WINDOW_S:
+            self._began, self._bytes, self._lines = now, 0, 0
+        self._bytes += size
+        self._lines += lines
+        return self._bytes <= FLOOD_BYTES and self._lines <= FLOOD_LINES
 
-    def said(self) -> None:
-        self._bytes = 0
 
-
-async def _reading(child: Process, incoming: Incoming, flow: _Flow) -> None:
-    lines = frames.Lines(LONGEST)
+async def _reading(child: Process, incoming: Incoming) -> None:
+    lines, flow = frames.Lines(LONGEST), _Flow()
     assert child.stdout is not None
     async with incoming:
         with suppress(*_GONE):
-            while flow.came(len(data := await child.stdout.receive())):
+            while flow.came(len(data := await child.stdout.receive()), data.count(b"\n")):
                 for line in lines.feed(data):
                     if (message := _message(line)) is not None:
                         await incoming.send(message)
@@ -104,12 +106,11 @@ def _message(line: bytes | None) -> SessionMessage | None:
     return None if isinstance(found, frames.Fault) else SessionMessage(found)
 
 
-async def _writing(child: Process, outgoing: Outgoing, incoming: Incoming, flow: _Flow) -> None:
+async def _writing(child: Process, outgoing: Outgoing, incoming: Incoming) -> None:
     assert child.stdin is not None
     try:
         async with outgoing:
             async for item in outgoing:
-                flow.said()
                 await child.stdin.send(frames.encode(item.message))
     except _GONE:
         await incoming.aclose()  # the session shall see the end, and not wait for an answer
