@@ -40,6 +40,7 @@ class App:
     costs: Any = None
     purse: Any = None
     conversations: Any = None
+    embeddings: Any = None
     health: Any = None
     guard: Any = None
     gate: Any = None

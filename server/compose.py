@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 
 from anyio.to_thread import run_sync
 
@@ -26,12 +27,13 @@ from routing.costs.reports import Accountant, Known
 from routing.costs.tally import Tally
 from routing.costs.tracker import Tracker
 from routing.directory import Names
+from routing.embedding import Embeddings
 from routing.errors import Misconfigured
 from routing.footprint import footprint
 from routing.hybrid import Hybrids
 from routing.journal import Kept
 from routing.manager import ProviderManager
-from routing.ports import Directory
+from routing.ports import Directory, Recall
 from routing.prepared import Prepared
 from routing.recall import Replay
 from routing.signals import Traffic
@@ -170,23 +172,12 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     config, shield = loaded.config, ground.protection
     keys = keys or Keys()
     directory = _directory(ground, loaded, keys)
-    manager = ProviderManager(
-        directory,
-        settings=settings.routing(config),
-        purse=ground.tracker,
-        recall=ground.recall,
-        foresee=ground.contexts.foresee,
-        gate=shield.limiter,
-        guard=shield.guards,
-        balancer=shield.balancer,
-        measure=ground.counter,
-        carbon=footprint,
-        traffic=ground.traffic,
-        observer=ground.hub,
-    )
+    bought = Replay(
+        ground.store.archive, ground.store.archive, texts=False, observer=ground.hub
+    )  # vectors are not kept
     return App(
         config,
-        manager,
+        _manager(ground, config, ground.recall, directory),
         directory,
         ground.hub,
         journal=Kept(ground.store.archive, ground.store.books),
@@ -197,6 +188,7 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
             Known(lambda: ground.tracker.plan, directory.deployments, cost_nano, lambda: config.cache.enabled),
         ),
         conversations=Conversations(ground.store.archive, _tokens),
+        embeddings=Embeddings(directory, partial(_manager, ground, config, bought), config.embeddings.model),
         guard=shield.guards,
         gate=shield.limiter,
         health=shield.health,
@@ -204,6 +196,24 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
         context=ground.contexts,
         store=ground.store,
         warnings=(*loaded.warnings, *([keys.fault] if keys.fault else ())),
+    )
+
+
+def _manager(ground: Ground, config: Config, recall: Recall, directory: Directory) -> ProviderManager:
+    shield = ground.protection
+    return ProviderManager(
+        directory,
+        settings=settings.routing(config),
+        purse=ground.tracker,
+        recall=recall,
+        foresee=ground.contexts.foresee,
+        gate=shield.limiter,
+        guard=shield.guards,
+        balancer=shield.balancer,
+        measure=ground.counter,
+        carbon=footprint,
+        traffic=ground.traffic,
+        observer=ground.hub,
     )
 
 
