@@ -11,7 +11,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S = 10.0  # from the first byte (or the connect) to the end of the headers
-UNFINISHED = 64  # unfinished heads of one peer
+UNFINISHED = 2_048  # unfinished heads of one peer, who may be a load balancer: a burst of calls is no attack
 
 
 class Heads:
