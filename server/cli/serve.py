@@ -40,6 +40,7 @@ def _place(http: str) -> tuple[str, int]:
 
 
 def _over_http(here: World, host: str, port: int, workers: int, *, demo: bool) -> None:
+    from server.http.link import Link
     from server.http.serve import Listen, bound, polite
     from server.http.workers import STATE_KEY, inherited, supervise
 
@@ -50,15 +51,17 @@ def _over_http(here: World, host: str, port: int, workers: int, *, demo: bool) -
     worker = listening is not None
     listening = listening or bound(host, port)
     port = listening.getsockname()[1]
+    link = None if worker or workers > 1 else Link(port)  # what is shown once can be spent once in one process only
     if not worker:
         sys.stderr.write(f"Plenum serves MCP at http://{host}:{port}/mcp\n")
+        sys.stderr.write(f"Dashboard, opens once: http://{host}:{port}{link.path}\n" if link else "")
         sys.stderr.flush()
     if workers > 1:
         supervise(listening, workers, _command(here, f"{host}:{port}", demo=demo), environment)
         return
     http, key = loaded.config.http, os.environ.get(STATE_KEY, "")
     server = polite(
-        opener(here, demo=demo, in_flight=http.in_flight), Listen(host, port, tokens, http.hosts, http.origins, key)
+        opener(here, demo=demo, in_flight=http.in_flight), Listen(host, port, tokens, http.hosts, http.origins, key, link)
     )
     anyio.run(server.serve, [listening])
 

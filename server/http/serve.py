@@ -26,6 +26,7 @@ from server.telemetry import watch
 from .app import application
 from .guard import LONGEST_HEAD, Address, Tokens, Verifier
 from .heads import Heads
+from .link import Link
 
 if TYPE_CHECKING:
     from server.app import App
@@ -43,6 +44,7 @@ class Listen:
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     state_key: str = field(default="", repr=False)  # shared by workers and replicas; then nothing is kept in a process
+    link: Link | None = field(default=None, repr=False)  # the dashboard's way in
 
 
 class Underway:
@@ -106,7 +108,7 @@ def polite(
     mount: Callable[[MCPServer[Any]], None] | None = None,
 ) -> Polite:
     """A server of one process, ready for `serve()`. `mount` may add to the MCP server: fixtures of conformance runs."""
-    house = House(opener)
+    house, doorkeeper = House(opener), verifier or Tokens(listen.tokens)
     keys: list[str | bytes] | None = [listen.state_key] if listen.state_key else None
     server, underway = face(house, state_keys=keys, telemetry=watch(house, os.environ)), Underway()
     server.middleware.append(underway)
@@ -116,7 +118,7 @@ def polite(
         house,
         server,
         Address.of(listen.host, listen.port, listen.hosts, listen.origins),
-        verifier or Tokens(listen.tokens),
+        listen.link.before(doorkeeper) if listen.link else doorkeeper,
         stateless=bool(listen.state_key),
     )
     config = uvicorn.Config(
