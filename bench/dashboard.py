@@ -27,7 +27,14 @@ from server.http.link import Link
 from server.telemetry.metrics import Metrics
 
 CHROMIUM = "/usr/bin/chromium"
-MODELS = ["openai/gpt-6", "openai/gpt-6-mini", "anthropic/claude-5", "anthropic/claude-haiku-5", "gemini/flash-4", "groq/llama-5"]
+MODELS = [
+    "openai/gpt-6",
+    "openai/gpt-6-mini",
+    "anthropic/claude-5",
+    "anthropic/claude-haiku-5",
+    "gemini/flash-4",
+    "groq/llama-5",
+]
 ATTEMPT = """INSERT INTO attempt(owner, state, at, latency, ask, number, caller, task, provider, model, asked, servers,
   simulated, held, cost, basis, ok, input, output) VALUES('o', 1, ?, ?, ?, 1, ?, ?, ?, ?, 'auto', '', 0, 0, ?, 'priced', ?, ?, ?)"""
 RECEIPT = "INSERT INTO receipt(id, caller, at, key, body) VALUES(?, ?, ?, ?, ?)"
@@ -46,7 +53,10 @@ async def seed(folder: Path, rows: int) -> None:
             caller, task = rng.choice(["claude-code", "ci", "zed"]), rng.choice(["", "", "review", "summary"])
             usage = Usage(rng.randrange(200, 9_000), rng.randrange(20, 1_500))
             nano = int(usage.input * 300 + usage.output * 2_000)
-            db.execute(ATTEMPT, (at, latency, f"g_{number}", caller, task, provider, model, nano, ok, usage.input, usage.output))
+            db.execute(
+                ATTEMPT,
+                (at, latency, f"g_{number}", caller, task, provider, model, nano, ok, usage.input, usage.output),
+            )
             attempts = (Attempt(provider, model, "ok" if ok else "timeout", "", latency, nano / 1e9, usage=usage),)
             receipt = Receipt(
                 f"g_{number}", provider=provider, model=model, strategy="balanced", reasoning="best of six by cost and quality",
@@ -62,7 +72,10 @@ async def painted(folder: Path, rounds: int) -> list[float]:
 
     found: list[float] = []
     here = World({}, folder, Folders(folder, folder))
-    async with async_playwright() as play, await play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as browser:
+    async with (
+        async_playwright() as play,
+        await play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as browser,
+    ):
         listening = serve.bound("127.0.0.1", 0)
         port = listening.getsockname()[1]
         link = Link(port)

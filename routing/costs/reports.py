@@ -1,11 +1,12 @@
 """The answer to `costs`: sums, budgets, forecast, savings and advice over a period. Fields as in the contract's §3."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..store.books import Books, Line, Tally
+from ..store.books import Books, Habits, Line, Tally
 from ..store.ledger import Ledger, Limit, Standing
 from ..types import NANO, Deployment
 from .budgets import Plan, window, zone_of
@@ -117,20 +118,27 @@ class Accountant:
         found = await self._books.lines(query.since, query.until)
         return [line for line in found if query.caller in (None, line.caller)]
 
-    async def report(self, query: Query) -> Report:
-        """Everything at once."""
+    async def daily(self, query: Query) -> Sequence[Line]:
+        """The same by local days, where every day of the stretch has 24 hours; else as fine as they are kept."""
+        found = await self._books.lines(
+            query.since, query.until, day=same_midnight(query, self.known.plan().zone, self.known.clock())
+        )
+        return [line for line in found if query.caller in (None, line.caller)]
+
+    async def report(self, query: Query, lines: Sequence[Line] | None = None, *, advise: bool = True) -> Report:
+        """Everything at once. `lines` are the query's where they were read already; advice takes half the time."""
         known, plan = self.known, self.known.plan()
-        lines = await self.lines(query)
+        lines = await self.daily(query) if lines is None else lines
         samples = [s for s in await self._books.samples(query.since, query.until) if query.caller in (None, s.caller)]
         tallies = await self._books.tallies(query.since, query.until)
         evidence = Evidence(
             lines,
-            await self._books.habits(query.since, query.until),
+            await self._books.habits(query.since, query.until) if advise else Habits(),
             known.deployments(),
             known.cost,
             known.cache_enabled(),
         )
-        budgets, ahead = await self.budgets(), await self.month(query.caller)
+        budgets, ahead = await self.budgets(), await self._month(query, lines)
         return Report(
             summary(query, lines, budgets, ahead),
             sum(line.nano for line in lines) / NANO,
@@ -142,7 +150,7 @@ class Accountant:
             savings(lines, tallies, evidence.deployments, known.cost),
             cache_use(tallies),
             fusion_use(tallies),
-            recommendations(evidence),
+            recommendations(evidence) if advise else (),
             sum(line.unpriced for line in lines),
             sum(line.uncertain_nano for line in lines) / NANO,
         )
@@ -156,13 +164,33 @@ class Accountant:
 
     async def month(self, caller: str | None = None) -> Forecast:
         """What this month will have cost."""
+        return await self._month(Query(math.inf, math.inf, "", caller=caller), ())
+
+    async def _month(self, query: Query, known: Sequence[Line]) -> Forecast:
+        """The forecast, from the query's own lines where they reach back far enough."""
         now, zone = self.known.clock(), self.known.plan().zone
         starts, ends = window("month", now, zone)
         today, _ = window("day", now, zone)
         since = min(starts, today - LOOK_BACK_DAYS * DAY_S)
-        lines = [line for line in await self._books.lines(since, now + 1) if caller in (None, line.caller)]
+        if query.since <= since and now < query.until:
+            lines = [line for line in known if line.at >= since]
+        else:
+            lines = await self.daily(Query(since, now + 1, "", caller=query.caller))
         spent = sum(line.nano for line in lines if line.at >= starts) / NANO
         return forecast(whole_days(lines, today, zone), spent, (ends - now) / DAY_S)
+
+
+def same_midnight(query: Query, zone: str, now: float) -> int | None:
+    """A midnight from which all days of the stretch can be counted off in 24 hours; None where clocks are changed."""
+    place, last = zone_of(zone), min(query.until, now + DAY_S)
+    if query.until - query.since < 2 * DAY_S or query.since < DAY_S:
+        return None
+    moments = [datetime.fromtimestamp(at, place) for at in (query.since, last)]
+    weeks = range(1, int((last - query.since) / DAY_S / 7) + 1)  # no zone changes its clocks twice in a week
+    moments += [datetime.fromtimestamp(query.since + week * 7 * DAY_S, place) for week in weeks]
+    if len({moment.utcoffset() for moment in moments}) > 1:
+        return None
+    return int(moments[0].replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
 
 
 def whole_days(lines: Sequence[Line], today: float, zone: str) -> list[float]:

@@ -84,8 +84,11 @@ Tally = tuple[int, int, float]  # how often, nano-dollars, sum of a value
 class Books(Protocol):
     """What was spent, as committed."""
 
-    async def lines(self, since: float, until: float) -> Sequence[Line]:
-        """Sums of all attempts reserved in [since, until)."""
+    async def lines(self, since: float, until: float, *, day: int | None = None) -> Sequence[Line]:
+        """Sums of all attempts reserved in [since, until), by quarters of an hour.
+
+        With `day` (any midnight) by days of 24 hours from it on: forty times fewer over a month, and as much faster.
+        """
         ...
 
     async def samples(self, since: float, until: float) -> Sequence[Sample]:

@@ -61,7 +61,8 @@ def _over_http(here: World, host: str, port: int, workers: int, *, demo: bool) -
         return
     http, key = loaded.config.http, os.environ.get(STATE_KEY, "")
     server = polite(
-        opener(here, demo=demo, in_flight=http.in_flight), Listen(host, port, tokens, http.hosts, http.origins, key, link)
+        opener(here, demo=demo, in_flight=http.in_flight),
+        Listen(host, port, tokens, http.hosts, http.origins, key, link),
     )
     anyio.run(server.serve, [listening])
 

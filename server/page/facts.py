@@ -9,7 +9,7 @@ from routing.costs.grouping import GroupBy, grouped
 from routing.types import Receipt
 from server import VERSION, receipts, resources
 from server.house import House
-from server.tools.costs import Costs, query, spending
+from server.tools.costs import Costs, as_json, query
 from server.tools.list_models import described
 
 COUNCILS = 8  # fuses shown with all their members
@@ -17,14 +17,14 @@ BESIDE: tuple[GroupBy, ...] = ("day", "model", "caller", "task")
 MOST = 40  # groups of a kind, dearest first
 
 
-async def costs(app: Any, wanted: Costs) -> dict[str, Any]:
+async def costs(app: Any, wanted: Costs, *, advise: bool = True) -> dict[str, Any]:
     """The `costs` tool's report, and beside it the same sums by day, model, caller and task."""
     if app.costs is None:
         return {"summary": "There is no ledger to read.", "by": {}}
     books = app.costs
     asked, zone = query(books, wanted), books.known.plan().zone
-    report = await spending(books, wanted)
-    lines = await books.lines(asked)
+    lines = await books.daily(asked)
+    report = as_json(await books.report(asked, lines, advise=advise))
     beside = {key: grouped(lines, (), key, zone) for key in BESIDE}
     sums = {
         key: [_sum(asdict(group)) for group in found][-366 if key == "day" else 0 :] for key, found in beside.items()

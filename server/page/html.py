@@ -20,7 +20,9 @@ def page() -> str:
 def exported(facts: dict[str, Any]) -> str:
     """The page with its facts: one file that needs nobody. No text in it can end the element that holds it."""
     inside = json.dumps(facts, ensure_ascii=True).replace("<", "\\u003c")
-    meta = f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy("none", framed=True)}">'
+    meta = (
+        f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy("none", framed=True)}">'
+    )
     filled = _SLOT.replace("></", f">{inside}</")
     return page().replace(_SLOT, filled).replace('<meta charset="utf-8">', meta)
 

@@ -15,13 +15,13 @@ from .database import Value
 from .writer import Writer
 
 SAMPLES = 20_000
-HOUR_S = 3600
+HOUR_S, DAY_S = 3_600, 86_400
 
-LINES = f"""SELECT CAST(at AS INTEGER) / {BUCKET_S} * {BUCKET_S}, provider, model, caller, task, servers, asked, simulated,
+LINES = """SELECT (CAST(at AS INTEGER) - ?4) / ?3 * ?3 + ?4, provider, model, caller, task, servers, asked, simulated,
   count(ok), coalesce(sum(ok), 0), coalesce(sum(cost), 0), sum(input), sum(output), sum(cached_input), sum(cache_write),
   sum(reasoning), sum(basis = 'unpriced'), coalesce(sum(CASE state WHEN 3 THEN cost END), 0),
   coalesce(sum(CASE ok WHEN 1 THEN max_tokens END), 0), coalesce(sum(CASE ok WHEN 1 THEN output END), 0)
-  FROM attempt WHERE at >= ? AND at < ? AND state > 0 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1"""  # noqa: S608 - a constant of ours
+  FROM attempt WHERE at >= ?1 AND at < ?2 AND state > 0 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1"""
 LATENCIES = f"""SELECT at, provider, model, caller, task, servers, latency FROM attempt
   WHERE at >= ? AND at < ? AND ok = 1 ORDER BY at DESC LIMIT {SAMPLES}"""  # noqa: S608 - a constant of ours
 PREFIXES = """SELECT provider, model, count(*), sum(input), sum(cached_input) FROM attempt
@@ -50,9 +50,10 @@ class SqliteBooks:
         self._clock = clock
         self._one = CapacityLimiter(1)
 
-    async def lines(self, since: float, until: float) -> Sequence[Line]:
-        """Sums by quarter of an hour and everything one can group by."""
-        return [Line(*row) for row in await self._rows(LINES, since, until)]
+    async def lines(self, since: float, until: float, *, day: int | None = None) -> Sequence[Line]:
+        """Sums by quarter of an hour, or by day, and everything one can group by."""
+        bucket, first = (BUCKET_S, 0) if day is None else (DAY_S, day % DAY_S)
+        return [Line(*row) for row in await self._rows(LINES, since, until, bucket, first)]
 
     async def samples(self, since: float, until: float) -> Sequence[Sample]:
         """Newest first."""

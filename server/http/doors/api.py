@@ -29,6 +29,10 @@ class _Page(Arguments):
     limit: Annotated[int, Field(ge=1, le=200, strict=False)] = 50
 
 
+class _Spending(Costs):
+    advise: Annotated[bool, Field(strict=False)] = True
+
+
 class _Reset(Arguments):
     name: Annotated[str, Field(max_length=400)] = ""
 
@@ -37,7 +41,8 @@ def routes(house: House) -> Sequence[BaseRoute]:
     """The routes of this file."""
 
     async def costs(app: Any, request: Request) -> Any:
-        return await facts.costs(app, _said(Costs, request.query_params))
+        wanted = _said(_Spending, request.query_params)
+        return await facts.costs(app, wanted, advise=wanted.advise)
 
     async def health(app: Any, request: Request) -> Any:
         del request

@@ -214,3 +214,17 @@ async def test_habits_are_read_from_the_books(store):
     assert habits.prefixes == (Repeat("alpha", "m1", 3, 6000, 0),)
     assert habits.histories == habits.prefixes
     assert habits.told == (Told("alpha", "m1", 3, 12_000_000, 3 * 2_020_000),)
+
+
+def test_days_are_counted_off_from_midnight_only_where_no_clock_changes() -> None:
+    from routing.costs.reports import Query, same_midnight
+
+    november, april = 1_795_000_000.0, 1_775_900_000.0  # 2026-11-18, 2026-04-11
+    first = same_midnight(Query(november - 14 * 86_400, november, ""), "Europe/Berlin", november)
+    assert first is not None
+    assert (first + 3_600) % 86_400 == 0
+    assert same_midnight(Query(november - 30 * 86_400, november, ""), "Europe/Berlin", november) is None
+    assert same_midnight(Query(april - 30 * 86_400, april, ""), "Europe/Berlin", april) is None
+    assert same_midnight(Query(april - 30 * 86_400, april, ""), "UTC", april) is not None
+    assert same_midnight(Query(november - 3_600, november, ""), "UTC", november) is None
+    assert same_midnight(Query(0.0, november, ""), "UTC", november) is None
