@@ -22,7 +22,7 @@ from .itinerary import Hop
 from .ports import Bill, Cost, Gate, Guard, Held, Permit, Purse, Slot
 from .signals import Traffic
 from .trip import Trip
-from .types import Attempt
+from .types import Attempt, Deployment
 
 T = TypeVar("T")
 SHARE = 0.5  # of the time left that a silent provider may use up while somebody else could still be asked
@@ -151,6 +151,14 @@ class Caller:
             await self.finish(live)
             return await landed(live)
         raise AssertionError("a call swallows nothing")
+
+    async def apart(self, trip: Trip, deployment: Deployment) -> Live:
+        """A whole call beside the itinerary: paid and in the receipt, not yet an answer. Raises as `whole`."""
+
+        async def as_it_is(live: Live) -> Live:
+            return live
+
+        return await self.whole(trip, Hop(deployment), as_it_is)
 
     async def fail(self, live: Live, error: ProviderError) -> None:
         """A live stream broke after it was handed over: vote and settle now, while its reader is told."""

@@ -54,6 +54,11 @@ class Decision:
     plan: CascadePlan | None = None
     effort: Effort | None = None  # of an old name whose successor must be told to behave like it
 
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The candidates by name."""
+        return tuple(deployment.name for deployment in self.order)
+
 
 @dataclass(frozen=True, slots=True)
 class _View:
@@ -103,7 +108,7 @@ class Chooser:
             order.update((d.name, d) for d in ordered)
         held = tuple(e for e in excluded.values() if e.returns_s is not None)
         return Decision(
-            order=tuple(order.values()),
+            order=_led(plan, order),
             held=held,
             excluded=excluded,
             scores=scores,
@@ -207,6 +212,12 @@ def _beats(one: tuple[float, float, float], other: tuple[float, float, float]) -
         return False
     clearly_better = one[0] < other[0] * EQUAL if other[0] > 0 else one[0] * EQUAL < other[0]
     return clearly_better or one[1] < other[1] * EQUAL or one[2] < other[2] * EQUAL
+
+
+def _led(plan: CascadePlan | None, order: Mapping[str, Deployment]) -> tuple[Deployment, ...]:
+    """Who decides when the cheap ones disagree is the plan's to say, pruned or not."""
+    lead = {plan.strong.name: plan.strong} if plan is not None else {}
+    return tuple({**lead, **order}.values())
 
 
 def _words(strategy: str, reason: str, task: Task, order: Sequence[str]) -> str:

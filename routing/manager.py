@@ -59,6 +59,7 @@ class ProviderManager:
         balancer: ports.Balancer | None = None,
         measure: ports.Measure | None = None,
         carbon: Carbon = no_carbon,
+        cascade: ports.Cascade | None = None,
         observer: Observer = unobserved,
         traffic: Traffic | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -74,7 +75,7 @@ class ProviderManager:
         self._chooser = Chooser(directory, self.settings, filters, self.traffic, measure, balancer, carbon)
         self._caller = Caller(purse, gate, guard, self.traffic, observer, clock)
         self._recall, self._foresee = recall or ports.NoRecall(), foresee
-        self._carbon, self._observer = carbon, observer
+        self._carbon, self._observer, self._cascade = carbon, observer, cascade or ports.NoCascade()
         self._clock, self._wall, self._ids = clock, wall, ids
         self._draw = (random or _random.Random()).random  # noqa: S311 - jitter, no secret
         self._tokens = RetryTokens(self.settings.retry)
@@ -160,8 +161,7 @@ class ProviderManager:
         now = self._clock()
         self._hedger.earn()
         trip.decision = found = self._chooser.decide(trip.ask, trip.left(now), trip.spent_usd)
-        order = tuple(d.name for d in found.order)
-        self._observer(Decided(trip.id, found.strategy, order, len(found.excluded), found.reasoning))
+        self._observer(Decided(trip.id, found.strategy, found.listed, len(found.excluded), found.reasoning))
         return Itinerary(
             found.order,
             [(e.deployment, now + (e.returns_s or 0.0)) for e in found.held],
@@ -196,6 +196,9 @@ class ProviderManager:
     async def _whole(self, flight: ports.Flight, trip: Trip, route: Itinerary, hop: Hop) -> Result:
         """One attempt to its end, with a hedge beside it where that is asked for, allowed and affordable."""
         landed = partial(self._arrive, trip, flight)
+        cheap = partial(self._caller.apart, trip)
+        if (plan := trip.plan()) and (live := await self._cascade.run(plan, trip.ask, cheap)):
+            return await landed(live)
         delay = self._hedger.delay_s(hop.deployment.name) if trip.ask.hedge else None
         if delay is None:
             return await self._caller.whole(trip, hop, landed)

@@ -3,15 +3,15 @@
 Money, memory, limits and breakers land behind these without touching `manager.py` (design §8).
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from providers.errors import Billed, ProviderError
 from providers.types import Answer, Image, Message, ModelCard, Part, Reasoning, Request, Text, ToolCall, ToolResult
 
-from .types import Ask, CostBasis, Deployment, Receipt, Resolution, Result
+from .types import Ask, CascadePlan, CostBasis, Deployment, Receipt, Resolution, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +177,32 @@ class Leases(Protocol):
     async def give(self, name: str, lease: str) -> None:
         """Give a lease back."""
         ...
+
+
+class Outcome(Protocol):
+    """A whole answer that was paid for and is not yet given to anybody."""
+
+    @property
+    def partial(self) -> Answer | None: ...
+
+
+Out = TypeVar("Out", bound=Outcome)
+
+
+class Cascade(Protocol):
+    """Carries out a ranking's plan before the ordinary journey begins."""
+
+    async def run(self, plan: CascadePlan, ask: Ask, call: Callable[[Deployment], Awaitable[Out]]) -> Out | None:
+        """The outcome that settles it, None to go on. `call` raises what a failed attempt raises; it is told already."""
+        ...
+
+
+class NoCascade:
+    """Goes on at once: the strong one answers."""
+
+    async def run(self, plan: CascadePlan, ask: Ask, call: Callable[[Deployment], Awaitable[Out]]) -> Out | None:
+        """Settle nothing."""
+        del plan, ask, call
 
 
 class Watch(Protocol):

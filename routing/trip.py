@@ -14,7 +14,7 @@ from .events import Tell
 from .filters import nearest, output_cap
 from .itinerary import Hop
 from .ports import Bill, QuotaWait
-from .types import Ask, Attempt, CostBasis, Deployment, Exclusion, Receipt, Result
+from .types import Ask, Attempt, CascadePlan, CostBasis, Deployment, Exclusion, Receipt, Result
 
 _DOUBT: tuple[CostBasis, ...] = (
     "unpriced",
@@ -53,11 +53,20 @@ class Trip:
     away: dict[str, Exclusion] = field(default_factory=dict[str, Exclusion])
     poor: BudgetExceeded | None = None
     calls: int = 0
+    planned: bool = False
     broken: tuple[Answer, ProviderError] | None = None  # the answer a repair attempt starts from
 
     def agree(self) -> None:
         """Work out what the answer will be held to. Raises InvalidRequest where the ask's schema is none."""
         self.terms = terms(self.ask.request, allow_truncated=self.ask.allow_truncated)
+
+    def plan(self) -> CascadePlan | None:
+        """The decision's plan, once: what follows it is an ordinary journey."""
+        decision = self.decision
+        if decision is None or self.planned:
+            return None
+        self.planned = True
+        return decision.plan
 
     def left(self, now: float) -> float:
         """Seconds to the deadline."""

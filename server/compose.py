@@ -30,6 +30,10 @@ from routing.directory import Names
 from routing.embedding import Embeddings
 from routing.errors import Misconfigured
 from routing.footprint import footprint
+from routing.fusion.calibration import Taught
+from routing.fusion.cascading import Agreement
+from routing.fusion.fusion import Fusion, Means
+from routing.fusion.tally import Tally as LeftCalls
 from routing.hybrid import Hybrids
 from routing.journal import Kept
 from routing.manager import ProviderManager
@@ -57,6 +61,7 @@ from .roster import Roster, Wires
 from .seats import seats
 from .security.keys import Keys, opened
 from .security.redaction import current
+from .vectors import vectors
 
 _log = logging.getLogger(__name__)
 THREAD_TOKENS = 24_000  # of a conversation's newest turns: fits every window worth routing to, with room to answer
@@ -76,6 +81,8 @@ class Ground:
     recall: Replay
     contexts: Contexts
     cache: ResponseCache
+    left_calls: LeftCalls
+    taught: Taught
     engines: Sequence[Roster]
     locals: Mapping[str, Provider]
     demo: bool
@@ -103,6 +110,8 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     store = await stack.enter_async_context(_ledger(loaded))
     hub.subscribe(Tally(store.books))
     sources = await stack.enter_async_context(contexts(loaded.folders.data, loaded.environment, hub))
+    left_calls = LeftCalls()
+    hub.subscribe(left_calls)
     found: Sequence[Roster] = ()
     if loaded.config.providers.auto and not demo:
         found = await engines(wires, frozenset(loaded.config.providers.table))
@@ -119,6 +128,8 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
         _recall(store, loaded.config, hub, sources, cache),
         sources,
         cache,
+        left_calls,
+        Taught(store.marks),
         found,
         await _models_in_process(stack, wires, loaded),
         demo,
@@ -172,15 +183,16 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     config, shield = loaded.config, ground.protection
     keys = keys or Keys()
     directory = _directory(ground, loaded, keys)
-    bought = Replay(
-        ground.store.archive, ground.store.archive, texts=False, observer=ground.hub
-    )  # vectors are not kept
+    manager = _manager(ground, config, ground.recall, directory)
+    # what was bought of vectors is remembered by its receipt: the vectors themselves are not kept
+    bought = Replay(ground.store.archive, ground.store.archive, texts=False, observer=ground.hub)
     return App(
         config,
-        _manager(ground, config, ground.recall, directory),
+        manager,
         directory,
         ground.hub,
         journal=Kept(ground.store.archive, ground.store.books),
+        fusion=_fusion(ground, config, manager, directory),
         purse=ground.tracker,
         costs=Accountant(
             ground.store.books,
@@ -212,9 +224,23 @@ def _manager(ground: Ground, config: Config, recall: Recall, directory: Director
         balancer=shield.balancer,
         measure=ground.counter,
         carbon=footprint,
+        cascade=Agreement(),
         traffic=ground.traffic,
         observer=ground.hub,
     )
+
+
+def _fusion(ground: Ground, config: Config, manager: ProviderManager, directory: Directory) -> Fusion:
+    means = Means(
+        purse=ground.tracker,
+        recall=ground.recall,
+        tally=ground.left_calls,
+        lessons=ground.taught,
+        vectors=vectors(config.embeddings.model, directory),
+        latency_s=ground.traffic.latency_s,
+        observer=ground.hub,
+    )
+    return Fusion(manager, directory, settings.fusion(config), means)
 
 
 def _directory(ground: Ground, loaded: Loaded, keys: Keys) -> Directory:

@@ -7,6 +7,7 @@ from routing.breaker import BreakerSettings
 from routing.cache.exact import CacheSettings
 from routing.costs.budgets import Cap, Plan
 from routing.directory import Naming, Task
+from routing.fusion.ask import FusionSettings
 from routing.guard import Rules
 from routing.hybrid import leaves
 from routing.limits import Limits
@@ -34,6 +35,19 @@ def routing(config: Config) -> RoutingSettings:
         cheaper=config.budget.at_edge == "cheaper",
         retry=RetrySettings(attempts=retry.attempts, base_s=retry.base_s, max_s=retry.max_s),
         hedge=HedgeSettings(),
+    )
+
+
+def fusion(config: Config) -> FusionSettings:
+    """`[fusion]`."""
+    table = config.fusion
+    return FusionSettings(
+        table.min_confidence,
+        table.max_calls,
+        table.judge,
+        table.models,
+        table.effort,
+        deadline_s=config.routing.deadline_s,
     )
 
 

@@ -155,6 +155,7 @@ def member_ask(ask: Ask, request: Request, member: Member, id: str, number: int)
         id=f"{id}-{number}",
         request_id=None,
         conversation=None,
+        sources=("none",),  # the fuse's own context is in the request already
         key="",
         allow_truncated=True,
     )

@@ -4,12 +4,13 @@ Below `LEAST` marks nothing is called calibrated. Isotonic regression (guide §7
 over the marks and, as a prior, each raw value twice at its own height.
 """
 
+import time
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .answers import Table
+from ..store.marks import Mark, Marks
 
 LEAST = 30
 PRIOR_MARKS = 2.0
@@ -17,28 +18,14 @@ Curve = tuple[tuple[float, ...], tuple[float, ...]]  # where its steps start, ho
 PRIOR_STRENGTH = 30.0  # how many answers a catalogue's quality counts for
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """One answer a person marked. `raw` is the table's confidence, None for a single model's answer.
-
-    `models` are names across providers whose answer was the marked one; `others` said something else.
-    """
-
-    id: str
-    caller: str
-    at: float
-    right: bool
-    kind: str  # of task: the key into ModelCard.quality
-    table: Table | None = None
-    raw: float | None = None
-    models: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()
-
-
 class Lessons(Protocol):
     """What was learned."""
 
-    def refine(self, table: Table, raw: float) -> float | None:
+    async def fresh(self) -> None:
+        """Look for news, if the last look is long ago."""
+        ...
+
+    def refine(self, table: str, raw: float) -> float | None:
         """A better probability for a raw one; None where too little is known."""
         ...
 
@@ -50,7 +37,10 @@ class Lessons(Protocol):
 class NoLessons:
     """Nobody marked anything."""
 
-    def refine(self, table: Table, raw: float) -> float | None:
+    async def fresh(self) -> None:
+        """Nothing new."""
+
+    def refine(self, table: str, raw: float) -> float | None:
         """Not better."""
         del table, raw
 
@@ -67,7 +57,7 @@ class Learned:
     curves: Mapping[str, Curve] = field(default_factory=dict[str, Curve])
     counts: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict[tuple[str, str], tuple[int, int]])
 
-    def refine(self, table: Table, raw: float) -> float | None:
+    def refine(self, table: str, raw: float) -> float | None:
         """The height of the curve at `raw`."""
         if table not in self.curves:
             return None
@@ -76,16 +66,17 @@ class Learned:
 
     def quality(self, model: str, kind: str, prior: float) -> float:
         """The catalogue's word, corrected by what was marked."""
-        right, marked = self.counts.get((model, kind), (0, 0))
+        pairs = [self.counts.get(key, (0, 0)) for key in {(model, kind), (model, "")}]
+        right, marked = (sum(column) for column in zip(*pairs, strict=True))
         return (prior * PRIOR_STRENGTH + right) / (PRIOR_STRENGTH + marked)
 
 
 def learn(marks: Iterable[Mark]) -> Learned:
     """The lessons of these marks."""
-    points: dict[Table, list[tuple[float, bool]]] = {}
+    points: dict[str, list[tuple[float, bool]]] = {}
     counts: dict[tuple[str, str], tuple[int, int]] = {}
     for mark in marks:
-        if mark.table is not None and mark.raw is not None:
+        if mark.table and mark.raw is not None:
             points.setdefault(mark.table, []).append((mark.raw, mark.right))
         wrong = mark.others if mark.right else ()  # if the answer was wrong, nobody knows who else was right
         for model, right in [*((m, mark.right) for m in mark.models), *((m, False) for m in wrong)]:
@@ -109,3 +100,29 @@ def isotonic(points: Sequence[tuple[float, bool]]) -> Curve:
             hits, n = hits + earlier, n + count
         steps.append((start, hits, n))
     return tuple(start for start, _, _ in steps), tuple(hits / n for _, hits, n in steps)
+
+
+class Taught:
+    """Lessons of a store's marks; looks again after `every_s`, because a person marks from another process."""
+
+    def __init__(self, marks: Marks, clock: Callable[[], float] = time.monotonic, every_s: float = 30.0) -> None:
+        self._marks = marks
+        self._clock = clock
+        self._every_s = every_s
+        self._looked: float | None = None
+        self._learned = Learned()
+
+    async def fresh(self) -> None:
+        """Read all marks, at most every so often."""
+        now = self._clock()
+        if self._looked is None or now - self._looked >= self._every_s:
+            self._looked = now
+            self._learned = learn(await self._marks.all())
+
+    def refine(self, table: str, raw: float) -> float | None:
+        """As learned."""
+        return self._learned.refine(table, raw)
+
+    def quality(self, model: str, kind: str, prior: float) -> float:
+        """As learned."""
+        return self._learned.quality(model, kind, prior)

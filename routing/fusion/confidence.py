@@ -68,19 +68,28 @@ class Confidence:
     basis: Basis
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A confidence and what it was before calibration: what feedback is held against."""
+
+    told: Confidence
+    raw: float | None = None
+
+
 class Calibration(Protocol):
     """What the user's feedback taught: a better probability for a raw one, None where it knows too little."""
 
-    def refine(self, table: Table, raw: float) -> float | None: ...
+    def refine(self, table: str, raw: float) -> float | None: ...
 
 
-def confidence(evidence: Evidence, calibration: Calibration | None = None) -> Confidence:
+def confidence(evidence: Evidence, calibration: Calibration | None = None) -> Measured:
     """The measured probability that an answer with this evidence is right; no votes, no confidence in anything."""
     if evidence.votes == 0:
-        return Confidence(0.0, "default-table")
+        return Measured(Confidence(0.0, "default-table"))
     raw = _shifted(_looked_up(evidence), _harder(evidence))
     refined = calibration.refine(evidence.table, raw) if calibration else None
-    return Confidence(raw, "default-table") if refined is None else Confidence(refined, "calibrated")
+    told = Confidence(raw, "default-table") if refined is None else Confidence(refined, "calibrated")
+    return Measured(told, raw)
 
 
 def _looked_up(evidence: Evidence) -> float:

@@ -113,6 +113,7 @@ class Fusion:
         async with self._means.recall.flight(_recalled(ask)) as flight:
             if flight.found and (known := revived(flight.found.answer, flight.found.receipt)):
                 return known
+            ask = replace(ask, ask=replace(flight.ask, key=ask.ask.key, cache=ask.ask.cache))
             result = await self._lead(ask, plan, tell)
             assert result.receipt is not None, "assembled"
             with anyio.CancelScope(shield=True):  # it is paid for: durable before anybody sees it
@@ -151,6 +152,7 @@ class Fusion:
         limits = (ask.ask.deadline_s, ask.ask.max_latency_s, self.settings.deadline_s)
         now = self._means.clock()
         deadline = now + min(limit for limit in limits if limit is not None)
+        await self._means.lessons.fresh()
         names = self.settings.models if ask.models is None else ask.models
         panel, candidates = await self._seating.seat(ask.ask, names, plan)
         return _Fuse(ask.ask.id, ask, plan, panel, candidates, tell, deadline, now, self._means.wall())
@@ -213,7 +215,7 @@ class Fusion:
         by = cheapest(fuse.candidates) if ballot else None
         if ballot is None or by is None or len(fuse.heard) + len(fuse.left_alone) >= fuse.course.max_calls:
             return
-        ask = replace(fuse.ask.ask, part_of=fuse.id, request_id=None, key="", conversation=None, strategy=None)
+        ask = _inner(fuse)
         ask = replace(ask, max_cost_usd=_portion(fuse, 1), deadline_s=max(0.0, fuse.deadline - self._means.clock()))
         try:
             result = await self._manager.generate(asking(ask, ballot, fuse.course.spec, fuse.course.question, by))
@@ -224,11 +226,11 @@ class Fusion:
         fuse.heard[fuse.heard.index(ballot)] = repaired(ballot, result.answer.text, fuse.course.spec)
 
     async def _decide(self, fuse: _Fuse) -> tuple[Verdict, Sum]:
-        ask = replace(fuse.ask.ask, part_of=fuse.id, request_id=None, key="", conversation=None, strategy=None)
+        ask = _inner(fuse)
         ask = replace(ask, max_cost_usd=_portion(fuse, 1), deadline_s=max(0.0, fuse.deadline - self._means.clock()))
         judge = await self._judge(fuse)
         court = Court(self._manager.generate, ask, judge, self._means.vectors, fuse.others)
-        poll = Poll(fuse.course.question, fuse.course.spec, tuple(fuse.heard), seed=_seed(fuse.id))
+        poll = Poll(fuse.course.question, fuse.course.spec, tuple(fuse.heard), _seed(fuse.id), fuse.course.rule)
         if fuse.course.method.judged:
             fuse.tell(Progressed(fuse.id, f"{judge.name} judges" if judge else "comparing the answers"))
         verdict = await court.decide(fuse.course.method, poll)
@@ -293,6 +295,13 @@ def _recalled(ask: FuseAsk) -> Ask:
     own = repr((ask.models, ask.answer, ask.choices, ask.method, ask.effort, ask.on_low, ask.judge, ask.max_calls))
     inner = ask.ask
     return replace(inner, key=f"fuse:{inner.key or digest(inner)}:{own}", cache="off")
+
+
+def _inner(fuse: _Fuse) -> Ask:
+    """What a judge's or a repair's ask is made of: the envelope of the fuse, nothing of its conversation or context."""
+    return replace(
+        fuse.ask.ask, part_of=fuse.id, request_id=None, key="", conversation=None, strategy=None, sources=("none",)
+    )
 
 
 def _portion(fuse: _Fuse, sharing: int) -> float | None:

@@ -9,9 +9,7 @@ from .answers import Spec
 
 _LISTED = re.compile(r"^\s*\(?([A-Z])[).:]\s+(\S.*)$", re.MULTILINE)
 _INLINE = re.compile(r"(?:^|\s)\(?([A-J])\)\s+(.+?)(?=\s+\(?[A-J]\)\s|$)", re.DOTALL)
-_ONE_OF = re.compile(
-    r"\b(?:one of|either)(?: these| the following)?(?: labels| words)?:?\s+([^.\n?]{3,200})", re.IGNORECASE
-)
+_ONE_OF = re.compile(r"\bone of(?: these| the following)?(?: labels| words)?:?\s+([^.\n?]{3,200})", re.IGNORECASE)
 _YES_NO = re.compile(r"\byes or no\b", re.IGNORECASE)
 _WRITE_CODE = re.compile(
     r"\b(?:write|implement|refactor|fix|complete)\b[^.\n]{0,60}\b(?:function|class|script|program|code|query|regex)\b",
@@ -21,13 +19,17 @@ _OUTPUT = re.compile(
     r"==\s*\?\?|\bwhat (?:does|will|is)\b[^.\n]{0,60}\b(?:return|print|output|evaluate)", re.IGNORECASE
 )
 _CODE = re.compile(r"```|\bdef \w|\[PYTHON\]")
-_LATEX = re.compile(r"\\frac|\\sqrt|\$[^$\n]*[\\^=+][^$\n]*\$|\\\(|\\[a-z]+\{")
-_SUM = re.compile(r"\d\s*[+*×÷]\s*\d|\d\s+[-/x]\s+\d")  # "2019-2020" and "24/7" are no sums
-_NUMBER = re.compile(
-    r"\b(?:how (?:many|much|long|far|old|tall|fast)|what (?:is|was) the (?:number|value|sum|total|average|area|probability|"
-    r"price|cost|percentage|remainder|product|difference)|calculate|compute)\b",
+_LATEX = re.compile(r"\\frac|\\sqrt|\$[^$\n]*[\\^=+][^$\n]*\$|\$[A-Za-z]{1,3}\$|\\\(|\\\[|\\[a-z]+\{")
+# "2019-2020" and "24/7" are no sums
+_SUM = re.compile(r"\d\s*[+*×÷]\s*\d|\d\s+[-/x]\s+\d")
+_NUMBER = re.compile(r"\bhow (?:many|much|long|far|old|tall|fast|high|deep)\b|\b(?:calculate|compute)\b", re.IGNORECASE)
+_QUANTITY = re.compile(
+    r"\b(?:what|what's|what percent|find|determine)\b[^.?!]{0,80}\b(?:number|value|sum|total|average|mean|median|largest"
+    r"|smallest|greatest|least|maximum|minimum|area|volume|perimeter|length|width|height|radius|distance|speed|temperature"
+    r"|degrees|angle|probability|ratio|percent(?:age)?|price|cost|profit|amount|score|grade|remainder|product|difference)\b",
     re.IGNORECASE,
 )
+_DIGIT = re.compile(r"\d")
 _LOOKED_AT = 20_000
 
 
@@ -61,7 +63,10 @@ def _kind(prompt: str, wanted: Wanted) -> str:
         ("code", _CODE.search(prompt) or _WRITE_CODE.search(prompt)),
         ("label", bool(labels(prompt))),
         ("math", _LATEX.search(prompt)),
-        ("number", _SUM.search(prompt) or _NUMBER.search(prompt)),
+        (
+            "number",
+            _SUM.search(prompt) or _NUMBER.search(prompt) or (_DIGIT.search(prompt) and _QUANTITY.search(prompt)),
+        ),
     )
     return next((kind for kind, holds in rules if holds), "text")
 

@@ -11,7 +11,7 @@ from ..types import Receipt
 from .confidence import Confidence
 
 Status = Literal["agreed", "majority", "split", "single", "degraded", "abstained", "running"]
-_APART = ("text", "texts", "receipt")
+_APART = ("text", "texts", "receipt", "raw", "task")
 MARK = "plenum/fuse"  # of the part of a stored answer that holds the whole document
 
 
@@ -99,13 +99,20 @@ class FuseResult:
     text: str = ""
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
     receipt: Receipt | None = None
+    raw: float | None = None
+    task: str = ""
 
     def told(self, *, full: bool = False) -> dict[str, Any]:
         """The result as JSON; `full` adds every member's text."""
-        plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in _APART}
+        names = ("answer", "summary", *(f.name for f in fields(self)))  # what is read first stands first
+        plain = {name: _plain(getattr(self, name)) for name in names if name not in _APART}
         if not self.analysis:
             plain.pop("analysis")
-        return {**plain, "text": self.text, "texts": dict(self.texts)} if full else plain
+        return (
+            {**plain, "text": self.text, "texts": dict(self.texts), "raw": self.raw, "task": self.task}
+            if full
+            else plain
+        )
 
     def kept(self) -> Answer:
         """The answer as it is stored: its words, and behind them the document for replay and for who reads all texts."""

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..envelope import cost_usd
+from ..tasks import classify
 from .answers import load
-from .confidence import Calibration, Confidence, Evidence, confidence
+from .confidence import Calibration, Confidence, Evidence, Measured, confidence
 from .hearing import Hearing, tree
 from .panel import Panel
 from .result import Agreement, Candidate, Cluster, Dissent, FuseResult, PanelTold, Status, Stopped
@@ -29,6 +30,7 @@ class Sum:
     share: float
     review: bool
     reasons: tuple[str, ...]
+    raw: float | None = None
 
 
 def sum_up(hearing: Hearing, verdict: Verdict, calibration: Calibration | None = None) -> Sum:
@@ -36,7 +38,8 @@ def sum_up(hearing: Hearing, verdict: Verdict, calibration: Calibration | None =
     polled, winner = hearing.polled, verdict.winner
     votes = len(winner.ballots) if winner else 0
     held = share(winner, polled, hearing.course.weigh) if winner and polled else 0.0
-    found = _confidence(hearing, verdict, calibration)
+    measured = _confidence(hearing, verdict, calibration)
+    found = measured.told
     status = _status(hearing, verdict, votes)
     low = found.value is not None and found.value < hearing.course.min_confidence
     reasons = [*_reasons(hearing, verdict, status)]
@@ -48,13 +51,15 @@ def sum_up(hearing: Hearing, verdict: Verdict, calibration: Calibration | None =
         )
     doubtful = status in ("split", "degraded", "abstained") and not hearing.course.method.collects
     review = low or doubtful or bool(verdict.trouble) or (status == "degraded") or (votes == 1 and len(polled) > 1)
-    return Sum(status, found, votes, len(polled), round(held, 4), review and status != "running", tuple(reasons))
+    return Sum(
+        status, found, votes, len(polled), round(held, 4), review and status != "running", tuple(reasons), measured.raw
+    )
 
 
-def _confidence(hearing: Hearing, verdict: Verdict, calibration: Calibration | None) -> Confidence:
+def _confidence(hearing: Hearing, verdict: Verdict, calibration: Calibration | None) -> Measured:
     course, winner = hearing.course, verdict.winner
     if not course.method.keyed:
-        return Confidence(None, "judge" if verdict.judged else "none")
+        return Measured(Confidence(None, "judge" if verdict.judged else "none"))
     evidence = Evidence(
         load(course.spec.kind).table,
         course.rule,
@@ -144,6 +149,8 @@ def told(hearing: Hearing, verdict: Verdict, summed: Sum) -> FuseResult:
         text="" if withheld else text,
         texts={ballot.member.name: ballot.text for ballot in hearing.heard if ballot.text},
         receipt=receipt,
+        raw=summed.raw,
+        task=classify(hearing.ask.ask.request).kind,
     )
     return replace(result, summary=summary(result))
 

@@ -59,12 +59,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Everything a method may look at. `seed` shuffles what a judge sees; the same seed, the same order."""
+    """Everything a method may look at. `seed` shuffles what a judge sees; `rule` is when polling was to stop."""
 
     question: str
     spec: Spec
     ballots: tuple[Ballot, ...]
     seed: int = 0
+    rule: StopRule = "full"
 
 
 @dataclass(frozen=True, slots=True)

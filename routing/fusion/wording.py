@@ -1,4 +1,7 @@
-"""A fuse in one line: who agrees, who says what else, how sure, what it cost. Pure."""
+"""A fuse in words: one line of who agrees, who says what else, how sure, what it cost; and a page for readers. Pure."""
+
+import json
+from typing import Any
 
 from .result import FuseResult
 
@@ -39,3 +42,17 @@ def _agreement(result: FuseResult) -> str:
 def _brief(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 60 else f"{line[:59]}…"
+
+
+def page(result: FuseResult, *, full: bool = False) -> str:
+    """The result for who reads only text: the answer, every text where the host shall write, what to look at again."""
+    parts = [result.text if result.kind in ("text", "code") or result.answer is None else _written(result.answer)]
+    if full or (result.method == "collect" and result.texts):
+        parts += [f"## {model}\n{text}" for model, text in result.texts.items()]
+    if result.needs_review:
+        parts.append("Needs review: " + "; ".join(result.reasons))
+    return "\n\n".join(part for part in (*parts, f"— {result.summary} · {result.id}") if part)
+
+
+def _written(answer: Any) -> str:
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)

@@ -112,10 +112,10 @@ async def _handle(house: House, arguments: Fuse, ctx: Context[Any, Any]) -> Outc
     if app.fusion is None:
         raise Misconfigured(app.fault or "Fusion is not available here.", hint="Run `plenum config check`.")
     if arguments.explain:
-        return fused(await app.fusion.explain(_whole(arguments, ask)), full=True)
+        return fused(await app.fusion.explain(whole(arguments, ask)), full=True)
 
     async def attempt(ask: Ask) -> Outcome:
-        return await call.carried(app, "fuse", ask, partial(app.fusion.fuse, _whole(arguments, ask)))
+        return await call.carried(app, "fuse", ask, partial(app.fusion.fuse, whole(arguments, ask)))
 
     return await persuaded(ctx, app, ask, attempt)
 
@@ -136,11 +136,12 @@ def ask_of(arguments: Fuse, caller: str) -> Ask:
         conversation=arguments.conversation or None,
         sources=tuple(arguments.context),
         id=f"f_{secrets.token_urlsafe(12)}",
-        key=digest(arguments),
+        key=f"{NAME}:{digest(arguments)}",
     )
 
 
-def _whole(arguments: Fuse, ask: Ask) -> Any:
+def whole(arguments: Fuse, ask: Ask) -> Any:
+    """What the caller meant, for fusion."""
     from routing.fusion.ask import FuseAsk
 
     return FuseAsk(
@@ -160,7 +161,10 @@ def _whole(arguments: Fuse, ask: Ask) -> Any:
 
 def fused(result: Any, *, full: bool) -> Outcome:
     """The result as structure and as the same in text; the receipt of the whole tree beside it."""
-    return results.data(result.told(full=full), result.receipt)
+    content = result.told(full=full)
+    if not full:
+        content["texts_uri"] = f"plenum://answers/{result.id}"
+    return results.data(content, result.receipt)
 
 
 def running(job: Job) -> Outcome:

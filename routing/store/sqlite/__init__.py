@@ -21,6 +21,7 @@ from .database import Database
 from .days import SqliteDays
 from .ledger import SqliteLedger
 from .locks import FileLock, Owner
+from .marks import SqliteMarks
 from .writer import Writer
 
 
@@ -34,6 +35,7 @@ class SqliteStore:
     owner: Owner
     ledger: SqliteLedger
     archive: SqliteArchive
+    marks: SqliteMarks
     books: SqliteBooks
     audit: SqliteAudit
     board: SqliteBoard
@@ -80,6 +82,7 @@ def _open(path: Path, stack: ExitStack) -> SqliteStore:
         owner,
         ledger,
         archive,
+        marks=SqliteMarks(writer, reader),
         books=SqliteBooks(path, writer),
         audit=SqliteAudit(path, writer),
         board=SqliteBoard(writer, owner),

@@ -138,4 +138,10 @@ CREATE TABLE meaning(                -- where the words of a kept answer's quest
 CREATE INDEX meaning_scope ON meaning(scope, embedder);
 CREATE TRIGGER response_forgotten AFTER DELETE ON response BEGIN DELETE FROM meaning WHERE key = old.key; END;
 """,
+    """
+CREATE TABLE mark(                 -- what a person said of an answer; no text
+  id TEXT PRIMARY KEY, caller TEXT NOT NULL, at REAL NOT NULL, ok INTEGER NOT NULL,
+  kind TEXT NOT NULL, scale TEXT NOT NULL, raw REAL, models TEXT NOT NULL, others TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+""",
 )
