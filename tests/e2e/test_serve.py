@@ -138,3 +138,23 @@ def test_the_first_list_does_not_wait_for_the_house(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+@pytest.mark.soak
+def test_the_typescript_client_lists_calls_and_cancels_in_both_eras(tmp_path: Path) -> None:
+    try:
+        folder = node.package("@modelcontextprotocol/client")
+    except node.Unreachable as why:
+        pytest.skip(str(why))
+    script = folder.parents[2] / "typescript_client.mjs"  # node resolves imports from the script's own folder
+    script.write_text((ROOT / "tests/conformance/typescript_client.mjs").read_text())
+    command = [str(node.node()), str(script), *SERVE, "--demo"]
+    done = subprocess.run(command, capture_output=True, text=True, env=world(tmp_path), timeout=120)
+    assert done.returncode == 0, done.stderr
+    seen = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["mode"] for each in seen] == ["auto", "legacy"]
+    for each in seen:
+        assert each["tools"][0] == "generate"
+        assert "[simulated]" in each["text"]
+        assert (each["error"], each["aborted"]) == (False, True)
+        assert each["told"] >= 1

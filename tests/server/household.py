@@ -6,6 +6,7 @@ Run as a program it serves stdio; the scenario of the simulator comes as JSON in
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -32,7 +33,7 @@ class SmallManager:
         self.provider = SimProvider(scenario)
         self.calls = 0
         self.cancelled = 0
-        self.asked = []
+        self.asked = deque(maxlen=100)  # the last ones: a soak must not grow by what it notes
 
     async def generate(self, ask, tell=silent) -> Result:
         self.calls += 1
