@@ -52,8 +52,8 @@ class SqliteLedger:
         return self._writer.submit(lambda db: reserve(db, self._owner.id, entry, limits))
 
     def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
-        """Book once."""
-        return self._writer.submit(lambda db: settle(db, id, closing, limits))
+        """Book once; what went well in one transaction with the answer, which is kept next."""
+        return self._writer.submit(lambda db: settle(db, id, closing, limits), with_next=bool(closing.ok))
 
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Committed sums; windows nobody has opened yet are counted from the attempts."""

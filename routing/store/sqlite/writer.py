@@ -22,7 +22,7 @@ from .locks import FileLock
 T = TypeVar("T")
 Operation = Callable[[Database], T]
 Outcome = tuple[Any, Exception | None]
-Item = tuple[Operation[Any], Pending[Any] | None]  # None in the queue: look up, there is something for later
+Item = tuple[Operation[Any], Pending[Any] | None]  # the queue holds lists of what belongs together; None: look up
 
 MAX_BATCH = 512  # keeps a transaction under ~50 ms, so that other processes get their turn
 QUIET_S = 0.5
@@ -37,20 +37,34 @@ class Writer:
         self.fault: StoreFault | None = None
         self._connection = connection
         self._turnstile = turnstile
-        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
+        self._staged: list[Item] = []
         self._later: deque[Operation[Any]] = deque()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="plenum-ledger", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Operation[T]) -> Pending[T]:
-        """Queue an operation. It runs whether or not anybody waits for it."""
+    def submit(self, operation: Operation[T], *, with_next: bool = False) -> Pending[T]:
+        """Queue an operation. It runs whether or not anybody waits for it.
+
+        `with_next` puts it into the same transaction as what is submitted next in this turn of the event loop, so that
+        no kill can come between the two (a call that is paid for, and its answer).
+        """
         pending: Pending[T] = Pending()
         if self._closed:
             pending.resolve(None, StoreFault("closed"))
-        else:
-            self._queue.put((operation, pending))
+            return pending
+        self._staged.append((operation, pending))
+        if not with_next:
+            self._flush()
+        elif len(self._staged) == 1:
+            pending.home(self._flush)
         return pending
+
+    def _flush(self) -> None:
+        if self._staged:
+            staged, self._staged = self._staged, []
+            self._queue.put(staged)
 
     def later(self, operation: Operation[Any]) -> None:
         """Write with the next batch, or when it has been quiet for a moment: for what may be lost with the process."""
@@ -60,6 +74,7 @@ class Writer:
 
     def close(self) -> None:
         """Write what is queued, end the thread, close the connection. Blocks for at most a commit or two."""
+        self._flush()
         self._closed = True
         self._queue.put(None)
         self._thread.join()
@@ -74,32 +89,32 @@ class Writer:
             _deliver(batch, outcomes)
         self._connection.close()
 
-    def _next(self) -> Item | None:
-        """The first of the next batch; None once closed and nothing is left."""
+    def _next(self) -> list[Item] | None:
+        """The first ones of the next batch; None once closed and nothing is left."""
         while True:
             try:
-                item = self._queue.get(timeout=self._patience())
+                items = self._queue.get(timeout=self._patience())
             except queue.Empty:
                 if self._later:
-                    return self._later.popleft(), None
+                    return [(self._later.popleft(), None)]
                 if self._closed:
                     return None
             else:
-                if item is not None:
-                    return item
+                if items is not None:
+                    return items
 
     def _patience(self) -> float | None:
         if self._closed:
             return 0.0
         return QUIET_S if self._later else None
 
-    def _gather(self, first: Item) -> list[Item]:
-        batch = [first]
+    def _gather(self, first: list[Item]) -> list[Item]:
+        batch = list(first)
         with suppress(queue.Empty):
             while len(batch) < MAX_BATCH:
-                item = self._queue.get_nowait()
-                if item is not None:
-                    batch.append(item)
+                items = self._queue.get_nowait()
+                if items is not None:
+                    batch += items
         with suppress(IndexError):
             while len(batch) < MAX_BATCH:
                 batch.append((self._later.popleft(), None))
