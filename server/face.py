@@ -9,6 +9,7 @@ from mcp.server.mcpserver import MCPServer, RequestStateSecurity
 
 from server import VERSION
 from server.house import House
+from server.mcp.apps import apps
 from server.mcp.doors import without_spans
 from server.mcp.pages import paged
 from server.mcp.tasks import Tasks
@@ -54,7 +55,7 @@ def face(house: House, *, state_keys: list[str | bytes] | None = None, telemetry
         version=VERSION,
         instructions=INSTRUCTIONS,
         tools=list(tools(house)),
-        extensions=[Tasks({"fuse": "optional"}, house.jobs.group)],
+        extensions=[apps(), Tasks({"fuse": "optional"}, house.jobs.group)],
         lifespan=lifespan,
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=state_keys) if state_keys else None,

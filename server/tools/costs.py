@@ -13,6 +13,7 @@ from routing.costs.grouping import GroupBy
 from routing.costs.reports import Accountant, Query
 from routing.errors import InvalidRequest, Refusal
 from server.house import House
+from server.mcp.apps import VIEW
 from server.mcp.exact import Arguments, ExactTool, Label, Outcome, tool
 
 from . import results
@@ -29,7 +30,7 @@ _OUTPUT = {
     },
     "required": ["summary", "total_usd", "calls", "groups", "budgets", "recommendations"],
 }
-LABEL = Label("costs", "What was spent", idempotent=True, output=_OUTPUT)
+LABEL = Label("costs", "What was spent", idempotent=True, output=_OUTPUT, meta=VIEW)
 
 
 class Costs(Arguments):

@@ -13,6 +13,7 @@ from routing.types import Ask, Receipt
 from server import callers
 from server.house import House
 from server.jobs import Job
+from server.mcp.apps import VIEW
 from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
 
 from . import dialogue, results
@@ -40,7 +41,7 @@ LABEL = Label(
     NAME,
     "Ask several models and compare",
     output=_OUTPUT,
-    meta={"anthropic/alwaysLoad": True, "anthropic/searchHint": "ask several models, compare, vote"},
+    meta={**VIEW, "anthropic/alwaysLoad": True, "anthropic/searchHint": "ask several models, compare, vote"},
 )
 
 
