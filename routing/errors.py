@@ -128,6 +128,14 @@ class PolicyForbids(Refusal):
     code = "policy"
 
 
+class HoldsSecrets(PolicyForbids):
+    """The prompt holds what looks like a secret. `may_ask`: the policy lets a person decide."""
+
+    def __init__(self, message: str, *, may_ask: bool = False, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.may_ask = may_ask
+
+
 class Misconfigured(Refusal):
     """The configuration is wrong."""
 

@@ -208,7 +208,7 @@ class Kept:
 
 def digest(ask: Ask) -> str:
     """A key over everything of an ask that can change its answer."""
-    told = replace(ask, request_id=None, id="", key="", deadline_s=None, caller="", part_of=None)
+    told = replace(ask, request_id=None, id="", key="", deadline_s=None, caller="", part_of=None, warnings=())
     return hashlib.sha256(repr(told).encode(errors="replace")).hexdigest()
 
 

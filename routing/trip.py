@@ -122,7 +122,7 @@ class Trip:
             latency_s=now - self.started,
             attempts=tuple(self.attempts),
             context=self.ask.context,
-            warnings=tuple(dict.fromkeys(self.warnings)),
+            warnings=tuple(dict.fromkeys((*self.ask.warnings, *self.warnings))),
             caller=self.ask.caller,
             task=self.ask.task or "",
             at=self.at,
@@ -137,7 +137,7 @@ class Trip:
             reasoning=decision.reasoning,
             excluded=nearest(excluded),
             excluded_count=len(excluded),
-            warnings=tuple(dict.fromkeys((*decision.warnings, *self.warnings))),
+            warnings=tuple(dict.fromkeys((*self.ask.warnings, *decision.warnings, *self.warnings))),
         )
 
     def result(self, now: float, landed: Landed, carbon: Carbon) -> Result:

@@ -80,6 +80,8 @@ class Ask:
     key: str = ""  # canonical digest of the caller's own arguments, for replay
     exclude_families: frozenset[str] = frozenset()
     allowed_models: tuple[str, ...] = ()  # glob patterns of the caller's token; empty = all
+    secrets_allowed: bool = False  # a person let this one carry what looks like a secret
+    warnings: tuple[str, ...] = ()  # what was found or changed on the way to the models; the receipt tells it
     any_region: bool = False  # a person let this one leave the allowed regions
     local_only: bool = False  # set when a context source may not leave the machine
     context: tuple["ContextUse", ...] = ()

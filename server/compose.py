@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 
@@ -38,11 +38,12 @@ from routing.hybrid import Hybrids
 from routing.journal import Kept
 from routing.manager import ProviderManager
 from routing.ports import Directory, Recall
-from routing.prepared import Prepared
+from routing.prepared import Prepared, Step
 from routing.recall import Replay
 from routing.signals import Traffic
 from routing.store.faults import StoreFault
 from routing.store.sqlite import SqliteStore, sqlite
+from routing.store.tokens import Token
 from routing.strategies import names as strategies
 from routing.types import Ask, Deployment
 
@@ -59,8 +60,13 @@ from .protection import Protection, protection
 from .proxies import proxies
 from .roster import Roster, Wires
 from .seats import seats
+from .security.brought import Brought
+from .security.keeping import Keeping
 from .security.keys import Keys, opened
 from .security.redaction import current
+from .security.security import Security, secured
+from .security.tokens import caps
+from .security.watch import Watch
 from .vectors import vectors
 
 _log = logging.getLogger(__name__)
@@ -85,6 +91,7 @@ class Ground:
     taught: Taught
     engines: Sequence[Roster]
     locals: Mapping[str, Provider]
+    watch: Watch
     demo: bool
 
 
@@ -98,10 +105,18 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False, in_fligh
             nonlocal keys
             keys = await run_sync(opened, now, keys)
             built = house(ground, now, keys)
-            await ground.tracker.adopt(settings.plan(now.config))
+            await _budgets(ground, now.config, ground.store.tokens.all())
             return built
 
         yield await stack.enter_async_context(living(world, loaded, _built))
+
+
+async def _budgets(ground: Ground, config: Config, tokens: Sequence[Token]) -> None:
+    """Let the configuration's budgets hold, and those that tokens carry."""
+    plan = settings.plan(config)
+    plan = replace(plan, caps=(*plan.caps, *caps(tokens, time.time())))
+    ground.watch.adopted(plan.caps)
+    await ground.tracker.adopt(plan)
 
 
 async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo: bool) -> Ground:
@@ -109,6 +124,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     hub, traffic = Hub(), Traffic(time.monotonic)
     store = await stack.enter_async_context(_ledger(loaded))
     hub.subscribe(Tally(store.books))
+    hub.subscribe(watch := Watch(store.audit))
     sources = await stack.enter_async_context(contexts(loaded.folders.data, loaded.environment, hub))
     left_calls = LeftCalls()
     hub.subscribe(left_calls)
@@ -132,6 +148,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
         Taught(store.marks),
         found,
         await _models_in_process(stack, wires, loaded),
+        watch,
         demo,
     )
 
@@ -174,6 +191,15 @@ def _recall(store: SqliteStore, config: Config, hub: Hub, sources: Contexts, cac
     return Replay(store.archive, store.archive, beneath=beneath, texts=config.store.texts == "full", observer=hub)
 
 
+def _foreseen(*steps: Step) -> Step:
+    async def _all(ask: Ask) -> Ask:
+        for step in steps:
+            ask = await step(ask)
+        return ask
+
+    return _all
+
+
 def _found_price(provider: str, model: str) -> Price | None:
     return price(provider, model, datetime.now(UTC))
 
@@ -183,7 +209,10 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     config, shield = loaded.config, ground.protection
     keys = keys or Keys()
     directory = _directory(ground, loaded, keys)
-    manager = _manager(ground, config, ground.recall, directory)
+    security = secured(config, ground.store.tokens, ground.watch, partial(_budgets, ground, config))
+    recall = Keeping(current(), Prepared(security.steps, ground.recall))
+    making = partial(_manager, ground, config, security)
+    manager = making(recall, directory)
     # what was bought of vectors is remembered by its receipt: the vectors themselves are not kept
     bought = Replay(ground.store.archive, ground.store.archive, texts=False, observer=ground.hub)
     return App(
@@ -192,33 +221,34 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
         directory,
         ground.hub,
         journal=Kept(ground.store.archive, ground.store.books),
-        fusion=_fusion(ground, config, manager, directory),
+        fusion=_fusion(ground, config, recall, manager, directory),
         purse=ground.tracker,
-        costs=Accountant(
-            ground.store.books,
-            ground.store.ledger,
-            Known(lambda: ground.tracker.plan, directory.deployments, cost_nano, lambda: config.cache.enabled),
-        ),
+        costs=_accountant(ground, config, directory),
         conversations=Conversations(ground.store.archive, _tokens),
-        embeddings=Embeddings(directory, partial(_manager, ground, config, bought), config.embeddings.model),
+        embeddings=Embeddings(
+            directory, partial(making, Prepared(security.steps[:1], bought)), config.embeddings.model
+        ),
         guard=shield.guards,
         gate=shield.limiter,
         health=shield.health,
         admission=shield.admission,
         context=ground.contexts,
+        security=security,
         store=ground.store,
         warnings=(*loaded.warnings, *([keys.fault] if keys.fault else ())),
     )
 
 
-def _manager(ground: Ground, config: Config, recall: Recall, directory: Directory) -> ProviderManager:
+def _manager(
+    ground: Ground, config: Config, security: Security, recall: Recall, directory: Directory
+) -> ProviderManager:
     shield = ground.protection
     return ProviderManager(
         directory,
         settings=settings.routing(config),
         purse=ground.tracker,
         recall=recall,
-        foresee=ground.contexts.foresee,
+        foresee=_foreseen(security.allowed, ground.contexts.foresee),
         gate=shield.limiter,
         guard=shield.guards,
         balancer=shield.balancer,
@@ -230,10 +260,10 @@ def _manager(ground: Ground, config: Config, recall: Recall, directory: Director
     )
 
 
-def _fusion(ground: Ground, config: Config, manager: ProviderManager, directory: Directory) -> Fusion:
+def _fusion(ground: Ground, config: Config, recall: Recall, manager: ProviderManager, directory: Directory) -> Fusion:
     means = Means(
         purse=ground.tracker,
-        recall=ground.recall,
+        recall=recall,
         tally=ground.left_calls,
         lessons=ground.taught,
         vectors=vectors(config.embeddings.model, directory),
@@ -241,6 +271,11 @@ def _fusion(ground: Ground, config: Config, manager: ProviderManager, directory:
         observer=ground.hub,
     )
     return Fusion(manager, directory, settings.fusion(config), means)
+
+
+def _accountant(ground: Ground, config: Config, directory: Directory) -> Accountant:
+    known = Known(lambda: ground.tracker.plan, directory.deployments, cost_nano, lambda: config.cache.enabled)
+    return Accountant(ground.store.books, ground.store.ledger, known)
 
 
 def _directory(ground: Ground, loaded: Loaded, keys: Keys) -> Directory:
@@ -255,7 +290,7 @@ def _directory(ground: Ground, loaded: Loaded, keys: Keys) -> Directory:
     naming = settings.naming(config, frozenset(strategies()), demo=ground.demo)
     everybody = [*deployments, *simulated(demo=ground.demo)]
     names = Names(everybody, naming, _adopt, today=today, providers=rosters)
-    directory = Hybrids(names, hybrids) if (hybrids := settings.hybrids(config)) else names
+    directory = Brought(Hybrids(names, hybrids) if (hybrids := settings.hybrids(config)) else names)
     ground.contexts.adopt(loaded, directory)
     ground.cache.adopt(settings.cache(config), directory)
     return directory

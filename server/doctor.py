@@ -13,6 +13,7 @@ from .config.world import World
 from .diagnosis import Check, Diagnosis
 from .seats import Seat, seats
 from .security import checks
+from .security.keys import opened
 
 
 async def examine(world: World) -> Sequence[Diagnosis]:
@@ -45,7 +46,7 @@ def _configuration(loaded: Loaded) -> Iterator[Diagnosis]:
 
 async def _providers(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
     del world
-    found = [_seat(seat) for seat in seats(loaded.config, loaded.environment)]
+    found = [_seat(seat) for seat in seats(loaded.config, loaded.environment, opened(loaded))]
     if loaded.config.providers.auto:
         found += await _local(frozenset(loaded.config.providers.table))
     return found or [

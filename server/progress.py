@@ -57,7 +57,7 @@ class Progress:
 
     async def _emit(self, message: str) -> None:
         self._value = max(self._value + 0.001, round(self._clock() - self._started, 3))
-        await self._send(self._value, scrub.text(message))
+        await self._send(self._value, scrub.told(message))
 
 
 @asynccontextmanager

@@ -74,7 +74,7 @@ async def _read(house: House, read: Callable[[Any], Awaitable[Any]]) -> str:
         found = await read(await house.app())
     except Refusal as refusal:
         raise ResourceError(f"{refusal.message} {refusal.hint}".strip()) from None
-    return json.dumps(scrub.tree(found), ensure_ascii=False)
+    return json.dumps(scrub.told_tree(found), ensure_ascii=False)
 
 
 async def models(app: Any) -> Any:

@@ -14,6 +14,7 @@ from providers.catalog import ProviderRow, canonical, row, rows
 from .config import Config, ConfigFault, Finding
 from .config.environment import clean
 from .config.models import ProviderTable
+from .security.carried import carried
 
 Vault = Callable[[str, str], str | None]  # provider name and origin → key
 
@@ -146,7 +147,12 @@ def _key(
     variables = (table.api_key_env,) if table.api_key_env else known.keys if known else ()
 
     def _now() -> str | None:
-        return clean(table.api_key) or _from(environment, variables) or vault(name, origin(base))
+        return (
+            carried.get().get(name)
+            or clean(table.api_key)
+            or _from(environment, variables)
+            or vault(name, origin(base))
+        )
 
     return _now
 

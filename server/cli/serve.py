@@ -15,6 +15,7 @@ from server.config.world import World, world
 from server.serve import short_way
 
 from . import Common, Exit
+from .tokens import virtual
 
 
 def register(app: typer.Typer, common: Common) -> None:
@@ -46,7 +47,7 @@ def _over_http(here: World, host: str, port: int, workers: int, *, demo: bool) -
 
     loaded = here.load()
     tokens = _tokens(loaded, host)
-    environment = dict(os.environ) | {"PLENUM_TOKEN": tokens[-1][1]}
+    environment = dict(os.environ) | ({"PLENUM_TOKEN": tokens[-1][1]} if tokens else {})
     listening = inherited(os.environ)
     worker = listening is not None
     listening = listening or bound(host, port)
@@ -79,7 +80,13 @@ def _tokens(loaded: Loaded, host: str) -> tuple[tuple[str, str], ...]:
     if token := os.environ.get("PLENUM_TOKEN"):
         return (("http", token),)
     if host not in ("127.0.0.1", "localhost", "::1"):
-        raise Exit(2, f"Without [http] tokens Plenum serves on loopback only, not on {host}. Set [http] tokens.")
+        if loaded.config.http.issuer or anyio.run(virtual, loaded):
+            return ()
+        raise Exit(
+            2,
+            f"Without tokens Plenum serves on loopback only, not on {host}. Make one with `plenum tokens create NAME`, "
+            "or set [http] tokens.",
+        )
     token = secrets.token_urlsafe(24)
     sys.stderr.write(f"Bearer token for this run: {token}\n")
     return (("http", token),)

@@ -13,7 +13,9 @@ from starlette.types import ASGIApp
 from server.house import House
 
 from . import doors
+from .carrying import Carrying
 from .guard import Address, Guard, Verifier
+from .scopes import Scoped
 
 LONGEST_BODY = 32 << 20  # bytes: a long prompt with pictures
 SESSION_IDLE_S = 600.0  # an abandoned legacy session holds 37 KB until then
@@ -33,7 +35,8 @@ def application(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     inner.router.routes.extend(found(house))
-    return Guard(RequestBodyLimitMiddleware(inner, LONGEST_BODY), address, verifier)
+    borders = Scoped(Carrying(inner))
+    return Guard(RequestBodyLimitMiddleware(borders, LONGEST_BODY), address, verifier)
 
 
 def found(house: House) -> Sequence[BaseRoute]:

@@ -110,7 +110,7 @@ class Guard:
         if refusal is None:
             refusal = await self._identify(scope)
         if refusal is not None:
-            await _answer(send, *refusal)
+            await answer(send, *refusal)
             return
         with doors.acting(scope.get("user")):
             await self._app(scope, receive, send)
@@ -170,7 +170,8 @@ class _Headers:
         return "\0".join(found) if found else None
 
 
-async def _answer(send: Send, status: int, message: str, challenge: str) -> None:
+async def answer(send: Send, status: int, message: str, challenge: str = "") -> None:
+    """A refusal as a small JSON document."""
     body = json.dumps({"error": {"message": message, "code": status}}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if challenge:

@@ -26,6 +26,7 @@ from server.telemetry import watch
 from .app import application
 from .guard import LONGEST_HEAD, Address, Tokens, Verifier
 from .heads import Heads
+from .keyholders import Keyholders
 from .link import Link
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def polite(
     mount: Callable[[MCPServer[Any]], None] | None = None,
 ) -> Polite:
     """A server of one process, ready for `serve()`. `mount` may add to the MCP server: fixtures of conformance runs."""
-    house, doorkeeper = House(opener), verifier or Tokens(listen.tokens)
+    house = House(opener)
+    doorkeeper = verifier or Keyholders(Tokens(listen.tokens), house)
     keys: list[str | bytes] | None = [listen.state_key] if listen.state_key else None
     server, underway = face(house, state_keys=keys, telemetry=watch(house, os.environ)), Underway()
     server.middleware.append(underway)

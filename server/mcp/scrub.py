@@ -1,6 +1,10 @@
-"""Text that can be encoded: a model may emit half of a surrogate pair, and half a pair ends a transport."""
+"""Text that can be sent: a model may emit half of a surrogate pair, and half a pair ends a transport; a provider may
+echo the key it was asked with, and not everybody who asks may have it.
+"""
 
 from typing import Any, cast
+
+from server.security.redaction import current
 
 
 def text(value: str) -> str:
@@ -13,6 +17,16 @@ def text(value: str) -> str:
         # A pair written as two escapes is one character; only what stays alone is lost.
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return value
+
+
+def told(value: str) -> str:
+    """`value` as anybody may see it: scrubbed, and without this process's keys."""
+    return text(current().known(value))
+
+
+def told_tree(value: Any) -> Any:
+    """A JSON value as anybody may see it."""
+    return tree(current().tree(value))
 
 
 def tree(value: Any) -> Any:

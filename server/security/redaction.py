@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 from urllib.parse import quote, quote_plus
 
+from .carried import carried
 from .shapes import BEARER, SECRETS, URL_KEY, URL_USER, plausible
 
 MARK = "[redacted]"
@@ -37,7 +38,7 @@ class Redactor:
 
     def known(self, text: str) -> str:
         """The text without known secrets: for answers, in which a pattern may be what was asked for."""
-        for form in self._known:
+        for form in (*self._known, *_brought()):
             if form in text:
                 text = text.replace(form, MARK)
         return text
@@ -52,7 +53,7 @@ class Redactor:
 
     def tree(self, value: Any) -> Any:
         """A JSON value without known secrets, keys of its tables too."""
-        if not self._known:
+        if not (self._known or carried.get()):
             return value
         if isinstance(value, str):
             return self.known(value)
@@ -62,6 +63,11 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.tree(item) for item in cast("list[Any]", value)]
         return value
+
+
+def _brought() -> set[str]:
+    """Keys that came with the request being served: hidden while it is, and forgotten with it."""
+    return {form for key in carried.get().values() for form in encodings(key)} if carried.get() else set()
 
 
 def encodings(secret: str) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from mcp.server.mcpserver import Context
 
-from routing.errors import BudgetExceeded, NoModel, PolicyForbids, Refusal
+from routing.errors import BudgetExceeded, HoldsSecrets, NoModel, PolicyForbids, Refusal
 from routing.types import Ask
 from server import elicit
 
@@ -47,6 +47,11 @@ def remedy(app: Any, ask: Ask, refusal: Refusal) -> Remedy | None:
     if isinstance(refusal, BudgetExceeded) and refusal.may_ask and refusal.need_usd and app.purse is not None:
         question = f"This may cost up to ${refusal.need_usd:.2f} more than the budget allows. Spend it this once?"
         return Remedy(question, ask, refusal.need_usd)
+    if isinstance(refusal, HoldsSecrets):
+        if not refusal.may_ask:
+            return None
+        question = f"{refusal.message} Send it as it is, this once?"
+        return Remedy(question, replace(ask, secrets_allowed=True))
     if isinstance(refusal, PolicyForbids) and app.config.security.allowed_regions and not ask.any_region:
         regions = ", ".join(app.config.security.allowed_regions)
         question = f"No model inside your allowed regions ({regions}) can answer. May this one question leave them?"

@@ -19,12 +19,12 @@ _log = logging.getLogger(__name__)
 
 def prose(text: str, receipt: Receipt) -> CallToolResult:
     """An answer to read: one text block, ended by a newline because hosts join blocks bare."""
-    return _result(f"{scrub.text(text)}\n", None, {RECEIPT: receipts.as_json(receipt)})
+    return _result(f"{scrub.told(text)}\n", None, {RECEIPT: receipts.as_json(receipt)})
 
 
 def data(content: Mapping[str, Any], receipt: Receipt | Mapping[str, Any] | None = None) -> CallToolResult:
     """An answer to use: the structure, and the same as JSON text."""
-    whole = scrub.tree(dict(content))
+    whole = scrub.told_tree(dict(content))
     shown = receipts.as_json(receipt) if isinstance(receipt, Receipt) else receipt
     return _result(json.dumps(whole, ensure_ascii=False) + "\n", whole, {RECEIPT: shown} if shown else None)
 
@@ -34,7 +34,7 @@ def refused(fault: Exception) -> CallToolResult:
     refusal = as_refusal(fault)
     receipt = receipts.as_json(refusal.receipt) if refusal.receipt else None
     error = facts(refusal)
-    content = scrub.tree({"error": error, "receipt": receipt})
+    content = scrub.told_tree({"error": error, "receipt": receipt})
     result = _result(_words(refusal, error), content, {RECEIPT: receipt} if receipt else None)
     result.is_error = True
     return result
@@ -80,7 +80,7 @@ def _words(refusal: Refusal, error: Mapping[str, Any]) -> str:
         parts.append(f"Next: {refusal.next_call.tool} {json.dumps(refusal.next_call.arguments, ensure_ascii=False)}")
     if refusal.receipt and refusal.receipt.id:
         parts.append(f"({refusal.receipt.id})")
-    return scrub.text(" ".join(parts)) + "\n"
+    return scrub.told(" ".join(parts)) + "\n"
 
 
 def _next(call: Next | None) -> dict[str, Any] | None:
@@ -95,4 +95,8 @@ def _place(fault: BaseException) -> str:
 
 
 def _result(text: str, structured: Any, meta: dict[str, Any] | None) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured, _meta=meta)
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)],
+        structured_content=structured,
+        _meta=scrub.told_tree(meta) if meta else None,
+    )

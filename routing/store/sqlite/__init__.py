@@ -22,6 +22,7 @@ from .days import SqliteDays
 from .ledger import SqliteLedger
 from .locks import FileLock, Owner
 from .marks import SqliteMarks
+from .tokens import SqliteTokens
 from .writer import Writer
 
 
@@ -41,6 +42,7 @@ class SqliteStore:
     board: SqliteBoard
     days: SqliteDays
     responses: SqliteResponses
+    tokens: SqliteTokens
 
 
 @asynccontextmanager
@@ -88,4 +90,5 @@ def _open(path: Path, stack: ExitStack) -> SqliteStore:
         board=SqliteBoard(writer, owner),
         days=SqliteDays(writer),
         responses=SqliteResponses(writer, reader),
+        tokens=SqliteTokens(writer, reader),
     )

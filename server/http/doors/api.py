@@ -86,7 +86,7 @@ def _door(house: House, work: Read, scope: str = "read") -> Callable[[Request], 
             found = await work(await house.app(), request)
         except Exception as fault:  # noqa: BLE001 - the boundary: a fault is an answer too
             return _refused(as_refusal(fault))
-        return JSONResponse(scrub.tree(found), headers={"cache-control": "no-store"})
+        return JSONResponse(scrub.told_tree(found), headers={"cache-control": "no-store"})
 
     return answer
 
