@@ -150,7 +150,7 @@ class Tracker:
             self.clock(),
             part_of=ask.part_of,
             asked=ask.model,
-            servers=" ".join(use.server for use in ask.context),
+            servers=" ".join(use.server for use in ask.context if use.resources),
             simulated=bill.deployment.simulated,
             max_tokens=bill.output_tokens,
             prefix=prefix(ask.request),

@@ -66,7 +66,7 @@ def tree(hearing: Hearing, verdict: Verdict) -> Receipt:
         cached="no",
         simulated=any(r.simulated for r in receipts),
         attempts=attempts,
-        context=hearing.ask.ask.context,
+        context=tuple({use.server: use for r in reversed(receipts) for use in r.context}.values()),
         warnings=tuple(
             dict.fromkeys(w for r in receipts for w in r.warnings if not w.startswith("max_tokens was not"))
         ),

@@ -85,7 +85,7 @@ def _looking(group: typer.Typer, common: Common) -> None:
     @group.command("validate", help="Start each server (or the one named) and say how it does.")
     def _validate(name: str = typer.Argument("")) -> None:  # pyright: ignore[reportUnusedFunction]
         names = (name,) if name else tuple(u.name for u in upstreams(_loaded(common)) if not u.skip)
-        views, told = anyio.run(_tried, common, _ask("", names))
+        views, told = anyio.run(_tried, common, _ask("", names), True)
         views = [view for view in views if view["server"] in names]
         uses = {use.server: use for use in told.context}
         common.show({"servers": views}, "\n".join(_state(view, uses) for view in views) or "Nobody is configured.")
@@ -105,12 +105,12 @@ def _looking(group: typer.Typer, common: Common) -> None:
         _shown(common, told)
 
 
-async def _tried(common: Common, ask: Ask) -> tuple[list[dict[str, Any]], Ask]:
+async def _tried(common: Common, ask: Ask, loud: bool = False) -> tuple[list[dict[str, Any]], Ask]:
     """Open the upstreams alone, ask those that are wanted, close them."""
     from server.context.service import contexts
 
     loaded = _loaded(common)
-    async with contexts(loaded.folders.data, loaded.environment) as sources:
+    async with contexts(loaded.folders.data, loaded.environment, loud=loud) as sources:
         sources.adopt(loaded, None)
         await sources.settled(ask, STARTING_S)
         told = await sources.add(ask)

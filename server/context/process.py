@@ -37,6 +37,7 @@ class Program:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     cwd: str | None = None
+    loud: bool = False  # its stderr is ours: for a person who wants to know why it does not start
 
 
 @asynccontextmanager
@@ -52,7 +53,7 @@ async def process(program: Program) -> AsyncGenerator[Streams]:
         list(program.command),
         env=get_default_environment() | dict(program.environment),
         cwd=program.cwd,
-        stderr=subprocess.DEVNULL,
+        stderr=None if program.loud else subprocess.DEVNULL,
         start_new_session=True,
     )
     incoming, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)

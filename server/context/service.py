@@ -71,7 +71,10 @@ class _Place:
 class Contexts:
     """The upstreams of the configuration in force."""
 
-    def __init__(self, tasks: TaskGroup, data: Path, environment: Mapping[str, str], observer: Observer) -> None:
+    def __init__(
+        self, tasks: TaskGroup, data: Path, environment: Mapping[str, str], observer: Observer, *, loud: bool = False
+    ) -> None:
+        self._loud = loud
         self._tasks, self._observer = tasks, observer
         self._asleep = environment.get(DEPTH, "0") not in ("", "0")
         self._proxies = proxies(environment)
@@ -100,7 +103,7 @@ class Contexts:
     def _start(self, upstream: Upstream) -> _Place:
         shelf = Shelf(upstream, self._pins, self._tasks, observer=self._observer)
         mode = upstream.table.mode
-        shelf.connection = Connection(dial(upstream, self._proxies), mode=mode, heard=shelf.heard)
+        shelf.connection = Connection(dial(upstream, self._proxies, loud=self._loud), mode=mode, heard=shelf.heard)
         place = _Place(shelf)
         self._tasks.start_soon(_kept, place)
         return place
@@ -246,18 +249,18 @@ class _Chosen:
 
 @asynccontextmanager
 async def contexts(
-    data: Path, environment: Mapping[str, str], observer: Observer = unobserved
+    data: Path, environment: Mapping[str, str], observer: Observer = unobserved, *, loud: bool = False
 ) -> AsyncGenerator[Contexts]:
-    """Open it; on the way out every upstream is closed, and no child of ours is left."""
+    """Open it; on the way out every upstream is closed, and no child of ours is left. `loud`: their stderr is ours."""
     async with background() as tasks:
-        yield Contexts(tasks, data, environment, observer)
+        yield Contexts(tasks, data, environment, observer, loud=loud)
 
 
-def dial(upstream: Upstream, proxy: Callable[[str], str | None]) -> Dial:
+def dial(upstream: Upstream, proxy: Callable[[str], str | None], *, loud: bool = False) -> Dial:
     """How to reach it. A child gets its entry's environment and a depth, and none of ours."""
     if upstream.url:
         return partial(_web, upstream, proxy(upstream.url))
-    program = Program(upstream.command, {**upstream.environment, DEPTH: "1"}, upstream.cwd)
+    program = Program(upstream.command, {**upstream.environment, DEPTH: "1"}, upstream.cwd, loud)
     return partial(process, program)
 
 

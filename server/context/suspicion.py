@@ -67,7 +67,7 @@ _SIGNS = tuple(
         ),
         (
             "talks of budgets or routing",
-            r"\b(?:set|raise|remove|increase|ignore|disable|change)\b.{0,40}\b(?:budget|max_cost|spending limit|rate limit|provider|routing|model)s?\b",
+            r"\b(?:set|raise|remove|increase|ignore|disable|lift|change)\b.{0,40}\b(?:budget|max_cost|spending limit|rate limit)|\b(?:change|switch|set) the (?:model|provider|routing) to\b|\bdisable the provider",
         ),
         (
             "asks to drop instructions",

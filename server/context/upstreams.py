@@ -63,7 +63,7 @@ def place(loaded: Loaded) -> Path:
 
 def _base(loaded: Loaded) -> Path:
     """An untrusted project cannot say `[context]`, and its folder must not be where programs are looked up."""
-    for file in reversed(loaded.files):
+    for file in () if loaded.environment.get("PLENUM_CONTEXT_FILE") else reversed(loaded.files):
         sure = file == loaded.files[0] or is_trusted(file, loaded.folders)
         if sure and "file" in tomllib.loads(file.read_text("utf-8")).get("context", {}):
             return file.resolve().parent

@@ -121,6 +121,8 @@ def called(request: dict) -> None:
             send({"jsonrpc": "2.0", "id": request["id"], "result": {"content": {"type": "text"}}})
         case "answers_error":
             send({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -5, "message": "sk-secret at /etc/passwd"}})
+        case "as_written":
+            answer(request, text(open(PIDS + ".text", encoding="utf-8", errors="surrogatepass").read()))
         case "environment":
             answer(request, text(json.dumps(dict(os.environ))))
         case _:
