@@ -13,7 +13,6 @@ import anyio
 from mcp import Client, MCPError
 from mcp.client.client import ConnectMode
 from mcp.client.session import MessageHandlerFnT
-from pydantic import ValidationError
 
 from .process import Streams
 
@@ -129,26 +128,29 @@ class Connection:
             self._scope.cancel()
 
 
+# By name where the type lives in a library only some upstreams need.
+_WORDS = {
+    "FileNotFoundError": "its program was not found",
+    "PermissionError": "its program may not be run",
+    "TimeoutError": "it did not answer in time",
+    "ValidationError": "it answered what MCP does not allow",
+    "ConnectError": "it could not be reached",
+    "ConnectTimeout": "it could not be reached",
+    "ReadTimeout": "it did not answer in time",
+    "Flooded": "it sent more than anybody reads",
+}
+
+
 def words(fault: BaseException) -> str:
     """A fault in words of ours: no path, no address, nothing an upstream or a library wrote."""
     leaves = _leaves(fault)
     for leaf in leaves:
-        match leaf:
-            case Unavailable():
-                return str(leaf)
-            case FileNotFoundError():
-                return "its program was not found"
-            case PermissionError():
-                return "its program may not be run"
-            case TimeoutError():
-                return "it did not answer in time"
-            case MCPError():
-                code = leaf.error.code
-                return "the connection ended" if code == GONE else f"it answered with error {code}"
-            case ValidationError():
-                return "it answered what MCP does not allow"
-            case _:
-                continue
+        if isinstance(leaf, Unavailable):
+            return str(leaf)
+        if isinstance(leaf, MCPError):
+            return "the connection ended" if leaf.error.code == GONE else f"it answered with error {leaf.error.code}"
+        if (known := _WORDS.get(type(leaf).__name__)) is not None:
+            return known
     return f"it failed ({type(leaves[0]).__name__})"
 
 
