@@ -4,6 +4,7 @@ Whoever waits does so to its own deadline; the fetch goes on and serves the next
 older copy is there, the copy is used.
 """
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
@@ -17,20 +18,23 @@ import mcp.types as wire
 from anyio.abc import TaskGroup
 from mcp import Client, MCPError
 from mcp.client.session import IncomingMessage
+from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from routing.events import ContextFetched, Observer, unobserved
 
 from . import catalogue, pins
 from .catalogue import Asked, Catalogue, Piece
-from .connection import Connection, Unavailable
+from .connection import Connection, Unavailable, words
 from .documents import Document, document
 from .upstreams import Upstream
 
 KEPT = 256  # pieces of one upstream
 CHARS = 8 << 20  # of all of them together
 RETRY_S = 15.0  # until what failed is asked for again, unless the connection changed meanwhile
+LISTENED = 100  # resources whose changes are listened for
 LIST = "list"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Shelf:
         self._approved, self._tasks, self._observer, self._clock = approved, tasks, observer, clock
         self._slots: OrderedDict[Hashable, Slot] = OrderedDict()
         self._pending: dict[Hashable, anyio.Event] = {}
+        self._listening = anyio.CancelScope()
 
     async def gather(self, asked: Asked) -> Gathered:
         """Everything for this prompt that is here, or comes before the upstream's deadline."""
@@ -191,7 +196,27 @@ class Shelf:
         found = await catalogue.catalogue(client, self.upstream.table)
         digests = {name: pins.digest(definition) for name, definition in found.definitions.items()}
         name = f"{self.upstream.name}#{self.upstream.identity}"
+        if client.protocol_version not in HANDSHAKE_PROTOCOL_VERSIONS:
+            self._listening.cancel()  # to what was listed before
+            self._listening = anyio.CancelScope()
+            self._tasks.start_soon(self._listen, client, [entry.uri for entry in found.entries], self._listening)
         return replace(found, changed=self._approved.changed(name, digests))
+
+    async def _listen(self, client: Client, uris: Sequence[str], scope: anyio.CancelScope) -> None:
+        """Hear of changes as 2026's servers tell them. Where that is not to be had, the time to live decides alone."""
+        listening = client.listen(
+            tools_list_changed=True,
+            prompts_list_changed=True,
+            resources_list_changed=True,
+            resource_subscriptions=uris[:LISTENED],
+        )
+        try:
+            with scope:
+                async with listening as events:
+                    async for event in events:
+                        self._age(Piece("resource", event.uri) if isinstance(event, ResourceUpdated) else LIST)
+        except Exception as fault:  # noqa: BLE001 - an upstream may break a subscription in every way
+            _log.debug("%s tells no changes: %s", self.upstream.name, words(fault))
 
     async def _read(self, piece: Piece, client: Client) -> Document:
         raw = await catalogue.text(client, piece)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 BEHAVIOUR, PIDS, *REST = sys.argv[1:]
@@ -67,7 +68,7 @@ def begin() -> None:
 
 def initialized(request: dict) -> None:
     version = request["params"]["protocolVersion"]
-    has = {"tools": {"listChanged": True}, "resources": {}, "prompts": {}}
+    has = {"tools": {"listChanged": True}, "resources": {"subscribe": BEHAVIOUR == "tells"}, "prompts": {}}
     answer(request, {"protocolVersion": version, "capabilities": has, "serverInfo": {"name": "odd", "version": "1"}})
 
 
@@ -129,6 +130,14 @@ def called(request: dict) -> None:
             answer(request, text(WORDS))
 
 
+def tell() -> None:
+    """Say so when the file has changed."""
+    before = os.stat(PIDS + ".text").st_mtime_ns
+    while os.stat(PIDS + ".text").st_mtime_ns == before:
+        time.sleep(0.02)
+    send({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": "odd://notes"}})
+
+
 def main() -> None:
     noted(os.getpid())
     begin()
@@ -143,6 +152,11 @@ def main() -> None:
                 called(request)
             case "resources/list":
                 answer(request, {"resources": [{"uri": "odd://notes", "name": "notes"}]})
+            case "resources/read" if BEHAVIOUR == "tells":
+                answer(request, {"contents": [{"uri": "odd://notes", "text": open(PIDS + ".text").read()}]})
+            case "resources/subscribe":
+                answer(request, {})
+                threading.Thread(target=tell, daemon=True).start()
             case "resources/read":
                 answer(request, {"contents": [{"uri": "odd://notes", "text": f"Notes on herons. {WORDS}"}]})
             case "prompts/list":
