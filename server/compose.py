@@ -49,6 +49,7 @@ from routing.types import Ask, Deployment
 
 from . import settings
 from .app import App
+from .background import background
 from .caching import response_cache
 from .config import Config, Loaded
 from .config.world import World
@@ -64,6 +65,7 @@ from .security.brought import Brought
 from .security.keeping import Keeping
 from .security.keys import Keys, opened
 from .security.redaction import current
+from .security.second import SecondKeys
 from .security.security import Security, secured
 from .security.tokens import caps
 from .security.watch import Watch
@@ -101,13 +103,17 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False, in_fligh
     async with AsyncExitStack() as stack:
         ground, keys = await _ground(stack, loaded, in_flight, demo=demo), Keys()
 
-        async def _built(now: Loaded) -> App:
-            nonlocal keys
-            keys = await run_sync(opened, now, keys)
+        now = loaded
+
+        async def _built(changed: Loaded) -> App:
+            nonlocal now, keys
+            now, keys = changed, await run_sync(opened, changed, keys)
             built = house(ground, now, keys)
             await _budgets(ground, now.config, ground.store.tokens.all())
             return built
 
+        tasks = await stack.enter_async_context(background())
+        ground.hub.subscribe(SecondKeys(tasks, lambda: (now, keys), ground.watch))
         yield await stack.enter_async_context(living(world, loaded, _built))
 
 
@@ -165,6 +171,7 @@ async def _ledger(loaded: Loaded) -> AsyncGenerator[SqliteStore]:
     async with AsyncExitStack() as stack:
         stack.push_async_exit(opening)
         store.archive.forget_before(time.time() - loaded.config.store.keep_days * 86_400)
+        store.archive.trim(loaded.config.store.max_mb << 20)
         yield store
 
 

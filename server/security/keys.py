@@ -55,6 +55,17 @@ def opened(loaded: Loaded, earlier: Keys | None = None) -> Keys:
     return Keys(known)
 
 
+def refused(loaded: Loaded, provider: str, origin: str, key: str) -> bool:
+    """A provider said no to `key`: whether the vault has an earlier one, within its grace, to go on with. Blocks."""
+    from .faults import VaultFault
+
+    try:
+        safe = vault(loaded)
+        return safe.open().get((provider, origin)) == key and safe.refuse(provider, origin)
+    except VaultFault:
+        return False
+
+
 def _in_clear(config: Config) -> Iterator[str]:
     """Secrets the configuration itself holds."""
     yield from config.http.tokens

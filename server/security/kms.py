@@ -85,6 +85,7 @@ def _fetch(request: urllib.request.Request) -> dict[str, Any]:
         with opener.open(request, timeout=TIMEOUT_S) as answer:
             found = json.loads(answer.read(LARGEST))
     except urllib.error.HTTPError as refused:
+        refused.close()
         raise VaultFault(
             f"The KMS refused ({refused.code}).", "Check the key's name and this account's rights."
         ) from None

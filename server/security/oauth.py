@@ -6,6 +6,7 @@ token goes nowhere: what leaves this module is a name and scopes.
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,8 +29,12 @@ Load = Callable[[str], Any]
 def load(url: str) -> Any:
     """JSON from an address of the configuration's issuer. Blocking. Raises OSError, ValueError."""
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - see _issuer_url
-    with urllib.request.build_opener(_Straight()).open(request, timeout=TIMEOUT_S) as answer:
-        return json.loads(answer.read(LARGEST))
+    try:
+        with urllib.request.build_opener(_Straight()).open(request, timeout=TIMEOUT_S) as answer:
+            return json.loads(answer.read(LARGEST))
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        raise
 
 
 class _Straight(urllib.request.HTTPRedirectHandler):

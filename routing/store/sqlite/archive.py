@@ -17,6 +17,7 @@ UNDELIVERED = f"""SELECT {FIELDS} FROM receipt WHERE caller = ? AND key = ? AND 
   AND answer IS NOT NULL ORDER BY at DESC LIMIT 1"""  # noqa: S608 - a constant of ours
 CLAIM = """INSERT INTO claim(caller, request_id, key, owner, at) VALUES(?1, ?2, ?3, ?4, ?5)
   ON CONFLICT(caller, request_id) DO UPDATE SET key = ?3, owner = ?4, at = ?5, done = NULL"""
+OLDEST_TWENTIETH = "SELECT at FROM receipt ORDER BY at LIMIT 1 OFFSET (SELECT count(*) / 20 FROM receipt)"
 REPLAYABLE = "SELECT 1 FROM receipt WHERE id = ? AND answer IS NOT NULL"
 
 
@@ -52,6 +53,10 @@ class SqliteArchive:
         """All older ones."""
         return self._writer.submit(lambda db: _forget(db, "at < ?", at))
 
+    def trim(self, limit: int) -> Pending[int]:
+        """Forget the oldest until the file holds no more than `limit` bytes; how many went."""
+        return self._writer.submit(lambda db: _trim(db, limit))
+
     def claim(self, record: Record) -> Pending[Claimed]:
         """Take the record's request_id if nobody has it."""
         return self._writer.submit(lambda db: _claim(db, self._owner, record))
@@ -81,6 +86,22 @@ def _forget(db: Database, condition: str, value: Value) -> int:
     gone = db.changes()
     db.execute("DELETE FROM claim WHERE at < (SELECT max(at) FROM claim) - ?", (CLAIM_S,))
     return gone
+
+
+def _trim(db: Database, limit: int) -> int:
+    """Forget the oldest twentieth again and again, until what the file holds is within `limit` bytes."""
+    gone = 0
+    while _held(db) > limit:
+        row = db.execute(OLDEST_TWENTIETH).fetchone()
+        if row is None:
+            break
+        gone += _forget(db, "at <= ?", row[0])
+    return gone
+
+
+def _held(db: Database) -> int:
+    pages = db.execute("PRAGMA page_count").get - db.execute("PRAGMA freelist_count").get
+    return pages * db.execute("PRAGMA page_size").get
 
 
 def _claim(db: Database, owner: Owner, record: Record) -> Claimed:

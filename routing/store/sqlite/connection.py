@@ -46,7 +46,17 @@ def connect(path: Path, *, read_only: bool = False) -> Database:
     if not read_only:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten, not only unlinked
     return connection
+
+
+def emptied(path: Path) -> bool:
+    """Move the write-ahead log into the file and cut it off, so that it holds nothing forgotten; whether that was free."""
+    connection = connect(path)
+    try:
+        return connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get == 0
+    finally:
+        connection.close()
 
 
 def prepare(path: Path, turnstile: FileLock) -> Database:

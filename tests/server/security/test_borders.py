@@ -12,6 +12,7 @@ from providers.types import Message, Request, Text
 from routing.errors import BudgetExceeded, Limited
 from routing.store.tokens import Token
 from routing.types import Ask
+from server.security.evidence import happening
 from server.security.tokens import digest, fresh
 from tests.server.http.wire import ask, modern
 from tests.server.security.homes import home
@@ -214,6 +215,24 @@ async def test_the_inbound_token_never_leaves(tmp_path: Path) -> None:
             token = await granted(house.app)
             assert (await house.post(*ask(model="personal/m"), token=token))[0] == 200
     assert seen == ["canary-of-the-provider"]
+
+
+async def test_a_rotated_key_that_is_refused_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    from server.security.keys import vault
+
+    async with keyed_provider("old-key-0123456789") as (url, seen), home(tmp_path, PERSONAL.format(url=url)) as house:
+        safe, place = vault(house.world.load()), url.removesuffix("/v1")
+        safe.set("personal", place, "old-key-0123456789")
+        safe.rotate("personal", place, "new-key-0123456789")
+        with anyio.fail_after(20):
+            for number in range(100):  # the vault is seen within a second, the refusal within another
+                _, answer = await house.post(*ask(f"Question {number}", model="personal/m"))
+                if b"your key is" in answer:
+                    break
+                await anyio.sleep(0.2)
+        assert [key for key in dict.fromkeys(seen) if key] == ["new-key-0123456789", "old-key-0123456789"]
+        await house.app.store.audit.append(happening("test", "end", "of test")).wait()
+        assert "key refused" in {line.happening.what for line in await house.app.store.audit.lines()}
 
 
 async def test_a_budget_that_lapses_with_its_token_no_longer_holds(tmp_path: Path) -> None:
