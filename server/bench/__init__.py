@@ -1,0 +1,1 @@
+"""`plenum bench`: providers measured side by side through the real manager, budgets and limits included."""
