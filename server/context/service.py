@@ -113,16 +113,21 @@ class Contexts:
         chosen = self._chosen(ask)
         if not chosen.places:
             return self._without(ask, chosen)
-        asked = _asked(ask)
+        asked, patience = _asked(ask), _patience(ask)
         found: dict[str, Gathered] = {}
 
         async def gather(name: str, shelf: Shelf) -> None:
-            found[name] = await shelf.gather(asked)
+            found[name] = await shelf.gather(asked, patience)
 
         async with anyio.create_task_group() as tasks:
             for name, place in chosen.places.items():
                 tasks.start_soon(gather, name, place.shelf)
-        return self._with(ask, asked, chosen, {name: found[name] for name in chosen.places})
+        told = self._with(ask, asked, chosen, {name: found[name] for name in chosen.places})
+        for use in told.context:
+            if use.resources:
+                self._places[use.server].asks += 1
+                self._places[use.server].tokens += use.tokens
+        return told
 
     async def foresee(self, ask: Ask) -> Ask:
         """The same from what is here already: asks nobody."""
@@ -192,10 +197,6 @@ class Contexts:
         documents = [document for gathered in found.values() for document in self._trusted(gathered)]
         excerpts = self._pack(asked, documents, chosen.named) if documents else []
         uses = (*self._uses(found, excerpts, chosen.named), *chosen.idle)
-        for use in uses:
-            if use.resources:
-                self._places[use.server].asks += 1
-                self._places[use.server].tokens += use.tokens
         if not excerpts:
             return replace(ask, context=uses)
         private = any(self._trust(excerpt.document.server) == "local" for excerpt in excerpts)
@@ -276,6 +277,11 @@ async def _kept(place: _Place) -> None:
     assert place.shelf.connection is not None
     with place.scope:
         await place.shelf.connection.run()
+
+
+def _patience(ask: Ask) -> float:
+    """Seconds an ask waits for its sources at most: a quarter of what it has, so that the rest can answer."""
+    return min(limit for limit in (ask.deadline_s, ask.max_latency_s, float("inf")) if limit is not None) / 4
 
 
 def _asked(ask: Ask) -> Asked:

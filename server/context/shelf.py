@@ -75,18 +75,19 @@ class Shelf:
         self._pending: dict[Hashable, anyio.Event] = {}
         self._listening = anyio.CancelScope()
 
-    async def gather(self, asked: Asked) -> Gathered:
-        """Everything for this prompt that is here, or comes before the upstream's deadline."""
-        with anyio.move_on_after(self.upstream.table.timeout_s):
+    async def gather(self, asked: Asked, patience: float = float("inf")) -> Gathered:
+        """Everything for this prompt that is here, or comes before the upstream's deadline or `patience` (seconds)."""
+        limit = min(self.upstream.table.timeout_s, patience)
+        with anyio.move_on_after(limit):
             await self._have([(LIST, self._listed)])
             await self._have([(piece, partial(self._read, piece)) for piece in self._wanted(asked)])
-        return self.here(asked)
+        return self.here(asked, limit)
 
-    def here(self, asked: Asked) -> Gathered:
+    def here(self, asked: Asked, waited: float = 0.0) -> Gathered:
         """What is here now, fresh or not; asks nobody."""
         found = self._catalogue()
         if found is None:
-            return Gathered((), (self._lack(LIST),))
+            return Gathered((), (self._lack(LIST, waited),))
         if found.changed:
             names = ", ".join(found.changed)
             why = f"its definition of {names} has changed: approve it with `plenum context enable {self.upstream.name}`"
@@ -95,7 +96,7 @@ class Shelf:
         for piece in self._wanted(asked):
             slot = self._slots.get(piece)
             if slot is None or slot.value is None:
-                warnings.append(f"{piece.label}: {self._lack(piece)}")
+                warnings.append(f"{piece.label}: {self._lack(piece, waited)}")
                 continue
             documents.append(slot.value)
             if slot.error:
@@ -135,11 +136,11 @@ class Shelf:
             return ()
         return catalogue.pieces(found, self.upstream.table, asked)
 
-    def _lack(self, key: Hashable) -> str:
+    def _lack(self, key: Hashable, waited: float) -> str:
         slot = self._slots.get(key)
         if slot is not None and slot.error:
             return slot.error
-        return f"it did not answer within {self.upstream.table.timeout_s:g} s"
+        return f"it did not answer within {waited:g} s" if waited else "nothing of it is here yet"
 
     def _age(self, key: Hashable) -> None:
         if (slot := self._slots.get(key)) is not None:

@@ -101,6 +101,13 @@ async def test_a_slow_upstream_serves_the_next_ask_though_this_one_did_not_wait(
                 await anyio.sleep(0.05)
 
 
+async def test_an_ask_in_a_hurry_waits_a_quarter_of_its_time_at_most(tmp_path: Path) -> None:
+    loaded = configured(tmp_path, {"odd": odd(tmp_path, "hangs")}, reads("odd", timeout_s=30))
+    async with opened(loaded) as sources:
+        told = await sources.add(ask(sources=("odd",), max_latency_s=0.4))
+    assert told.context[0].warnings[-1].endswith("did not answer within 0.1 s")
+
+
 async def test_a_dead_upstream_comes_back_by_itself(tmp_path: Path) -> None:
     loaded = configured(tmp_path, {"odd": odd(tmp_path)}, reads("odd", more="ttl_s = 0.001"))
     async with opened(loaded) as sources:
