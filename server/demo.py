@@ -85,12 +85,12 @@ async def _listed(client: Client, say: Say) -> str:
 
 
 async def _fused(client: Client, say: Say) -> str:
-    question = "Which number is prime?\nA) 21\nB) 27\nC) 29\nD) 33\nAnswer with the letter."
-    arguments = {"prompt": question, "answer": "choice", "effort": "thorough", "models": list(PANEL)}
+    arguments = {"prompt": "What is 17 + 25?", "answer": "number", "effort": "thorough", "models": list(PANEL)}
     _, found, _ = await _call(client, "fuse", arguments)
-    confidence = found.get("confidence", {})
+    sure = found.get("confidence", {}).get("value")
+    say(f"   fuse('What is 17 + 25?', models: {', '.join(PANEL)})")
     say(
-        f"   fuse({', '.join(PANEL)}) → {found.get('answer')} ({found.get('status')}), confidence {confidence.get('value')}"
+        f"   → {found.get('answer')} ({found.get('status')}), confidence {'unknown' if sure is None else f'{sure:.2f}'}"
     )
     for voice in found.get("dissent", []):
         say(f"   · dissent: {', '.join(voice['models'])} said {voice['answer']}")
