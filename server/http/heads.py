@@ -5,10 +5,12 @@ Bodies and answers are not bounded here: long prompts and long answers are what 
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .gathered import Gathered
 
 HEAD_S = 10.0  # from the first byte (or the connect) to the end of the headers
 UNFINISHED = 2_048  # unfinished heads of one peer, who may be a load balancer: a burst of calls is no attack
@@ -38,7 +40,7 @@ class _BoundedHeads(H11Protocol):
     _peer = ""
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Gathered(transport, self.loop)))
         self._peer = self.client[0] if self.client else "local"
         if self.bounds.unfinished[self._peer] >= self.bounds.most:
             transport.abort()

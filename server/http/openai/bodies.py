@@ -64,6 +64,9 @@ class Extension(BaseModel):
     receipt: bool = False  # the whole receipt in the answer, not its id alone
 
 
+PLAIN = Extension()
+
+
 class Body(BaseModel):
     """What all bodies have in common. What is unknown is kept, so that it can be judged by name."""
 
@@ -75,7 +78,7 @@ class Body(BaseModel):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     parallel_tool_calls: bool | None = None
     prompt_cache_key: Annotated[str, Field(max_length=512)] | None = None
-    plenum: Extension = Extension()
+    plenum: Annotated[Extension, Field(default_factory=lambda: PLAIN)]  # shared: pydantic would copy a default deeply
 
 
 @dataclass(frozen=True, slots=True)

