@@ -104,7 +104,7 @@ async def behind(home: Path, scenario: Scenario | None = None, more: str = "") -
 
         @asynccontextmanager
         async def watched() -> AsyncGenerator[App]:
-            async with opener(World({}, home, Folders(home, home)))() as app:
+            async with opener(World({"PLENUM_LOG": "off"}, home, Folders(home, home)), in_flight=1024)() as app:
                 apps.append(app)
                 yield app
 
