@@ -1,6 +1,6 @@
 # From nothing: Python >= 3.11 and make. uv is used when it is on PATH, else venv + pip.
 .DELETE_ON_ERROR:
-.PHONY: conformance demo test check fix bench soak lock clean deps
+.PHONY: conformance demo test check fix bench fleet-demo soak lock clean deps
 PY      ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -41,6 +41,8 @@ fix: $(VENV)/.test
 	$(BIN)/ruff format --quiet .
 bench: $(VENV)/.test $(VENV)/.run
 	@$(BIN)/python -m bench
+fleet-demo: $(VENV)/.test $(VENV)/.run ## Redis, store, a provider and three replicas, put to the test without containers
+	@$(BIN)/python -m tests.services.fleet_demo
 
 $(BIN)/python:
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PY=python3.12")'
@@ -61,6 +63,7 @@ lock: compile_ = uv pip compile -q --universal --python-version 3.11 --generate-
 lock: | $(VENV)/.test # uv comes with the test group; the files it writes name no host
 	PATH="$(BIN):$$PATH" $(compile_) pyproject.toml -o requirements/run.txt
 	PATH="$(BIN):$$PATH" $(compile_) --group build -c requirements/run.txt -o requirements/build.txt
+	PATH="$(BIN):$$PATH" $(compile_) pyproject.toml --extra fleet -c requirements/run.txt -c requirements/test.txt -o requirements/fleet.txt
 	PATH="$(BIN):$$PATH" $(compile_) pyproject.toml --all-extras --group test -c requirements/run.txt -c requirements/build.txt -o requirements/test.txt
 clean:
 	rm -rf $(VENV)

@@ -168,7 +168,7 @@ ERRORS = {
     "no messages": ({"messages": []}, openai.BadRequestError, "invalid_request"),
     "an unknown extension": ({"extra_body": {"plenum": {"x": 1}}}, openai.BadRequestError, "invalid_request"),
     "too long for the model": (
-        {"messages": [{"role": "user", "content": "word " * 40_000}]},
+        {"messages": [{"role": "user", "content": "word " * 15_000}] * 3},
         openai.BadRequestError,
         "context_length_exceeded",
     ),
