@@ -33,7 +33,7 @@ from .link import Link
 if TYPE_CHECKING:
     from server.app import App
 
-DRAIN_S = 5.0
+DRAIN_S = 30.0  # as long as orchestrators give by default; an answer lost here was paid for
 GARBAGE = (20_000, 20, 20)  # a request makes a thousand objects and hardly a cycle: by default a fifth of its CPU
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 RESTART_S = 1.0  # between the death of a worker and its successor
-END_S = 15.0
+END_S = 40.0  # a little more than the workers take for their last calls
 STATE_KEY, SOCKET_FD = "PLENUM_STATE_KEY", "PLENUM_SOCKET_FD"
 
 

@@ -21,7 +21,7 @@ from providers.simulator import Scenario, SimProvider, card
 from providers.types import Answer, Price
 from routing.errors import ProvidersFailed
 from routing.events import Progressed, silent
-from routing.types import Attempt, Deployment, Receipt, Result
+from routing.types import Attempt, Deployment, Receipt, Resolution, Result
 from server.config import Config
 from server.hub import Hub
 
@@ -106,7 +106,7 @@ class SmallDirectory:
         return [one("fast"), replace(one("smart"), price=Price(3.0, 15.0)), one("slow", status="no_key")]
 
     def resolve(self, ask):
-        raise NotImplementedError
+        return Resolution("auto", (tuple(self.deployments()),), auto=True)
 
 
 def small_app(scenario: Scenario | None = None) -> SimpleNamespace:

@@ -6,7 +6,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from providers.types import Request as Asked
 from routing.errors import Refusal
+from routing.types import Ask
 from server.house import House
 
 
@@ -26,9 +28,13 @@ def routes(house: House) -> Sequence[BaseRoute]:
 
 
 async def _ready(house: House) -> bool:
-    """The configuration is sound and somebody can be asked."""
+    """The configuration is sound and whoever names no model would find one: simulated models do not count outside a demo.
+
+    A provider that is down makes no replica unready: all replicas would leave at once, and with them the good reasons.
+    """
     try:
         app = await house.app()
-        return any(d.status in ("available", "degraded") for d in app.directory.deployments())
+        found = app.directory.resolve(Ask(Asked(())))
     except Refusal:
         return False
+    return any(d.status in ("available", "degraded") for step in found.steps for d in step)

@@ -96,10 +96,10 @@ class Names:
 
 
 @asynccontextmanager
-async def behind(home: Path, scenario: Scenario | None = None, more: str = "") -> AsyncGenerator[Behind]:
+async def behind(home: Path, scenario: Scenario | None = None, config: str = CONFIG) -> AsyncGenerator[Behind]:
     """A server over a simulator."""
     async with simulator(scenario) as base:
-        (home / "plenum.toml").write_text(CONFIG.format(base=base) + more)
+        (home / "plenum.toml").write_text(config.format(base=base))
         apps: list[App] = []
 
         @asynccontextmanager

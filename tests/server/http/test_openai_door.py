@@ -170,3 +170,12 @@ async def test_half_a_pair_waits_for_the_other_half_and_an_empty_call_is_an_obje
     first = calls.grown(6, lambda: Answer(tool_calls=(half,)))
     assert first[0].piece + calls.rest((whole,))[0].piece == whole.arguments
     assert Calls().rest((replace(whole, arguments=""),))[0].piece == "{}"
+
+
+async def test_readiness_does_not_count_the_simulator(tmp_path: Path) -> None:
+    async with behind(tmp_path) as here:
+        ours = f"Host: 127.0.0.1:{here.port}\r\nConnection: close\r\n\r\n".encode()
+        assert status(await send(here.port, b"GET /readyz HTTP/1.1\r\n" + ours)) == 200
+    async with behind(tmp_path, config="[providers]\nauto = false\n") as here:
+        ours = f"Host: 127.0.0.1:{here.port}\r\nConnection: close\r\n\r\n".encode()
+        assert status(await send(here.port, b"GET /readyz HTTP/1.1\r\n" + ours)) == 503
