@@ -1,6 +1,6 @@
 # From nothing: Python >= 3.11 and make. uv is used when it is on PATH, else venv + pip.
 .DELETE_ON_ERROR:
-.PHONY: conformance demo test check fix bench fleet-demo soak lock clean deps
+.PHONY: conformance canary demo test check fix bench fleet-demo soak lock clean deps
 PY      ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -28,6 +28,8 @@ test: $(VENV)/.test $(VENV)/.run ## the whole suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not soak"
 soak: $(VENV)/.test $(VENV)/.run ## long runs
 	@$(BIN)/python -m pytest -m soak
+canary: $(VENV)/.test $(VENV)/.run ## the whole suite with canary keys, then a search for them in all it left
+	@$(BIN)/python -m tests.server.security.canary
 check: $(VENV)/.test ## format, lint, types, layers, duplication
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
