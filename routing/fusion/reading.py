@@ -8,7 +8,7 @@ from .answers import Found, Spec, extract
 from .types import Ballot, BallotStatus, Member
 
 _CLOSED_FIELD = re.compile(r'"answer"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?\d[\d.]*\s*[,}\n]|true|false)', re.DOTALL)
-_CLOSED_LINE = re.compile(r"(?m)^\W*ANSWER:[^\n]+\n")
+_CLOSED_LINE = re.compile(r"(?m)^[^\w\n]*+ANSWER:[^\n]+\n")
 
 
 def ballot_of(member: Member, result: Result, spec: Spec) -> Ballot:

@@ -46,9 +46,9 @@ _MAX_NESTING = 6
 
 def plain(text: str) -> str:
     """`text` without LaTeX: operators, parentheses and words only; square roots are written `sqrt(…)`."""
-    text = text.strip().strip("$").strip()
     if "\\" in text or any(mangled in text for mangled, _ in _MANGLED):
-        text = _mend(text)
+        text = _mend(text)  # before blanks go: a form feed is one
+    text = text.strip().strip("$").strip()
     text = _WRAPPED.sub(r"\1", _SPACING.sub("", text))
     for written, meant in _PLAIN:
         text = text.replace(written, meant)

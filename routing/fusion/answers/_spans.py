@@ -14,6 +14,7 @@ _QUOTED = (
     re.compile(r'"(.*?)"\s*(?:[,}]|$)', re.DOTALL),
     re.compile(r'"(.*)', re.DOTALL),
 )
+_GROUPED = re.compile(r"-?\$?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _REST = re.compile(r"([^\n]*?)\s*(?:\n|\}\s*(?:```|$)|,\s*\n|$)")
 
 
@@ -23,23 +24,37 @@ def last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def field(text: str) -> str | None:
-    """The value of the last `"answer":` (or of the last line `answer:`), however broken the JSON around it is."""
-    start = last(_FIELD, text) or last(_LINE, text)
-    if start is None:
-        return None
-    rest = text[start.end() :]
-    if rest.startswith('"'):
-        return _string(rest)
-    return _value(rest)
+    """The value of the last `"answer":`, however broken the JSON around it is, else of the last line `answer:`."""
+    found = quoted_field(text)
+    if found is not None:
+        return found
+    start = last(_LINE, text)
+    return None if start is None else _line(text[start.end() :])
 
 
 def quoted_field(text: str) -> str | None:
-    """The value of the last `"answer":` that JSON would understand, not of a mere line."""
+    """The value of the last `"answer":`, not of a mere line."""
     start = last(_FIELD, text)
     if start is None:
         return None
     rest = text[start.end() :]
     return _string(rest) if rest.startswith('"') else _value(rest)
+
+
+def _line(rest: str) -> str:
+    if rest.startswith('"'):
+        return _string(rest)
+    if rest.startswith(("[", "{")) and (value := _decoded(rest)) is not None:
+        return value
+    return rest.partition("\n")[0].strip().removesuffix("**").rstrip(", ")
+
+
+def _decoded(rest: str) -> str | None:
+    try:
+        value, _ = _DECODER.raw_decode(rest)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _string(rest: str) -> str:
@@ -51,12 +66,17 @@ def _string(rest: str) -> str:
 
 
 def _value(rest: str) -> str | None:
-    try:
-        value, _ = _DECODER.raw_decode(rest)
-    except (ValueError, RecursionError):
-        match = _REST.match(rest)
-        return match[1].rstrip(",} ").removesuffix("**") if match else None
-    return value if isinstance(value, str) else json.dumps(value)
+    if grouped := _GROUPED.match(rest):  # 1,234 is one number to whoever wrote it, if not to JSON
+        return grouped[0]
+    if (value := _decoded(rest)) is not None:
+        return value
+    match = _REST.match(rest)
+    if match is None:
+        return None
+    span = match[1].rstrip(", ")
+    while span.endswith("}") and span.count("}") > span.count("{"):
+        span = span[:-1].rstrip(", ")
+    return span.removesuffix("**")
 
 
 def boxed(text: str) -> str | None:

@@ -6,7 +6,7 @@ from . import Form, Spec
 from ._options import concluded, quoted
 from ._spans import quoted_field
 
-_NEXT_QUESTION = re.compile(r"\n\s*+(?:Question|Q):")
+_NEXT_QUESTION = re.compile(r"\n[ \t]*+(?:Question|Q):")
 _DEFAULT_LETTERS = 10  # A to J, where nobody said how many options there are
 _PRAISE = r"(?i:correct|best|closest|right)"
 _WRAPPER = r"(?:\\text\{|\\mathbf\{|\\boxed\{)?"
@@ -16,7 +16,7 @@ _IN_PHRASE = r"\(?([A-Z]|(?<=\()[a-z](?=\)))"
 _STATED = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(?m)^\W*+ANSWER:\W*+([A-Z])(?![\w'])",  # the line we ask for
+        r"(?m)^[^\w\n]*+ANSWER:[^\w\n]*+([A-Z])(?![\w'])",  # the line we ask for
         r"(?i:answer)\s++(?i:is)\s*+:?\s*+\**+\s*+\\?(?:\((?![a-z]\)))?\[?\s*(?i:option\s*)?\$?" + _WRAPPER + _LETTER,
         r"(?i:answer)\s*+:\s*+\**+\s*+(?i:option\s*)?" + _LETTER,
         _PRAISE + r"\s++(?i:answer|option|choice|statement)[^.\n]{0,60}?\b(?i:is|:)\s*+:?\s*+\**+(?i:option\s*)?"
