@@ -191,9 +191,9 @@ class Fusion:
         async def ask_one(member: Member, number: int, sharing: int) -> Ballot:
             one = member_ask(fuse.ask.ask, request, member, fuse.id, before + number)
             left = fuse.deadline - self._means.clock()
-            one = replace(one, deadline_s=left, max_latency_s=None, max_cost_usd=_portion(fuse, sharing))
+            one = replace(one, deadline_s=left, max_latency_s=None)
             try:
-                return ballot_of(member, await self._manager.generate(one), plan.spec)
+                return ballot_of(member, await self._paid(fuse, one, sharing), plan.spec)
             except Refusal as refusal:
                 return lost(member, refusal)
 
@@ -208,6 +208,16 @@ class Fusion:
         fuse.left_alone += polling.left_alone
         fuse.early = polling.stopped_early
         fuse.late = fuse.late or (bool(polling.left_alone) and not polling.stopped_early)
+
+    async def _paid(self, fuse: _Fuse, ask: Ask, sharing: int) -> Result:
+        """A fair share of what is left pays, so that nobody takes it all; where that is too little, all that is left."""
+        share, left = _portion(fuse, sharing), _portion(fuse, 1)
+        try:
+            return await self._manager.generate(replace(ask, max_cost_usd=share))
+        except BudgetExceeded:
+            if share == left:
+                raise
+        return await self._manager.generate(replace(ask, max_cost_usd=left))
 
     async def _repair(self, fuse: _Fuse) -> None:
         """One cheap second look, where it can matter: nothing was found yet that would settle it."""

@@ -35,7 +35,7 @@ class House:
         self.tally = Tally()
         deployments = [self._deployment(name, answer, cards.get(name, {})) for name, answer in members.items()]
         self.directory = Names(deployments, Naming(), today=lambda: date(2026, 1, 1))
-        manager = {"purse": means.pop("purse")} if "purse" in means else {}
+        manager = {"purse": means["purse"]} if "purse" in means else {}
         self.manager = ProviderManager(
             self.directory, observer=self._observe, clock=anyio.current_time, **manager, **means.pop("manager", {})
         )
