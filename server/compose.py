@@ -69,7 +69,6 @@ from .security.second import SecondKeys
 from .security.security import Security, secured
 from .security.tokens import caps
 from .security.watch import Watch
-from .vectors import vectors
 
 _log = logging.getLogger(__name__)
 THREAD_TOKENS = 24_000  # of a conversation's newest turns: fits every window worth routing to, with room to answer
@@ -222,19 +221,18 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     manager = making(recall, directory)
     # what was bought of vectors is remembered by its receipt: the vectors themselves are not kept
     bought = Replay(ground.store.archive, ground.store.archive, texts=False, observer=ground.hub)
+    embeddings = Embeddings(directory, partial(making, Prepared(security.steps[:1], bought)), config.embeddings.model)
     return App(
         config,
         manager,
         directory,
         ground.hub,
         journal=Kept(ground.store.archive, ground.store.books),
-        fusion=_fusion(ground, config, recall, manager, directory),
+        fusion=Fusion(manager, directory, settings.fusion(config), _means(ground, recall, embeddings)),
         purse=ground.tracker,
         costs=_accountant(ground, config, directory),
         conversations=Conversations(ground.store.archive, _tokens),
-        embeddings=Embeddings(
-            directory, partial(making, Prepared(security.steps[:1], bought)), config.embeddings.model
-        ),
+        embeddings=embeddings,
         guard=shield.guards,
         gate=shield.limiter,
         health=shield.health,
@@ -267,17 +265,16 @@ def _manager(
     )
 
 
-def _fusion(ground: Ground, config: Config, recall: Recall, manager: ProviderManager, directory: Directory) -> Fusion:
-    means = Means(
+def _means(ground: Ground, recall: Recall, embeddings: Embeddings) -> Means:
+    return Means(
         purse=ground.tracker,
         recall=recall,
         tally=ground.left_calls,
         lessons=ground.taught,
-        vectors=vectors(config.embeddings.model, directory),
+        embedding=embeddings,
         latency_s=ground.traffic.latency_s,
         observer=ground.hub,
     )
-    return Fusion(manager, directory, settings.fusion(config), means)
 
 
 def _accountant(ground: Ground, config: Config, directory: Directory) -> Accountant:

@@ -22,7 +22,7 @@ from .answers import kinds
 from .ask import Course, FuseAsk, FusionSettings, course, member_ask, told
 from .calibration import Lessons, NoLessons
 from .hearing import Hearing, tree
-from .judging import Court, Vectors, choose, no_vectors
+from .judging import Court, Embedding, NoEmbedding, choose
 from .panel import Panel
 from .polling import Polling, Terms
 from .reading import ballot_of, lost
@@ -66,7 +66,7 @@ class Means:
     recall: Recall = field(default_factory=NoRecall)
     tally: Tally = field(default_factory=Tally)
     lessons: Lessons = field(default_factory=NoLessons)
-    vectors: Vectors = no_vectors
+    embedding: Embedding = field(default_factory=NoEmbedding)
     latency_s: Mapping[str, float] = field(default_factory=dict[str, float])
     observer: Observer = unobserved
     clock: Callable[[], float] = time.monotonic
@@ -239,7 +239,7 @@ class Fusion:
         ask = _inner(fuse)
         ask = replace(ask, max_cost_usd=_portion(fuse, 1), deadline_s=max(0.0, fuse.deadline - self._means.clock()))
         judge = await self._judge(fuse)
-        court = Court(self._manager.generate, ask, judge, self._means.vectors, fuse.others)
+        court = Court(self._manager.generate, ask, judge, self._means.embedding, fuse.others)
         poll = Poll(fuse.course.question, fuse.course.spec, tuple(fuse.heard), _seed(fuse.id), fuse.course.rule)
         if fuse.course.method.judged:
             fuse.tell(Progressed(fuse.id, f"{judge.name} judges" if judge else "comparing the answers"))
