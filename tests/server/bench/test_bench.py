@@ -49,7 +49,7 @@ async def test_the_envelope_bounds_every_call_and_ends_the_run() -> None:
     run = Bench(manager, Plan(("a/x", "b/y"), (SUM,), 10, usd=0.1), lambda _: None)
     await run.run()
     assert run.cut
-    assert run.spent <= 0.12
+    assert run.spent < 0.125  # this manager obeys no limit: the last round may cost its two calls
     assert manager.asked[0].max_cost_usd == pytest.approx(0.05)
     broke = Bench(Scripted({"a/x": BudgetExceeded("x")}), Plan(("a/x",), (SUM,), 1), lambda _: None)
     assert (await broke.run(), broke.cut) == ([], True)
@@ -89,6 +89,6 @@ def test_report_and_chart_are_well_formed_whatever_a_model_is_called() -> None:
     text = markdown(every, "head")
     assert "<script>" not in text
     assert "chart.svg" in text
-    assert len([line for line in text.splitlines() if line.startswith("| ") and "±" in line]) == 2
+    assert len([line for line in text.splitlines() if line.startswith("| ") and "$" in line]) == 2
     assert len(ET.fromstring(chart(every)).findall(".//{*}rect")) == 6
     assert ET.fromstring(chart([])) is not None
