@@ -50,7 +50,7 @@ from routing.types import Ask, Deployment
 from . import settings
 from .app import App
 from .background import background
-from .caching import response_cache
+from .caching import response_cache, semantic
 from .config import Config, Loaded
 from .config.world import World
 from .context.service import Contexts, contexts
@@ -296,7 +296,7 @@ def _directory(ground: Ground, loaded: Loaded, keys: Keys) -> Directory:
     names = Names(everybody, naming, _adopt, today=today, providers=rosters)
     directory = Brought(Hybrids(names, hybrids) if (hybrids := settings.hybrids(config)) else names)
     ground.contexts.adopt(loaded, directory)
-    ground.cache.adopt(settings.cache(config), directory)
+    ground.cache.adopt(settings.cache(config), directory, semantic(config, directory, ground.store))
     return directory
 
 

@@ -16,6 +16,7 @@ from ..types import Ask, Cached, Resolution, Result
 from .exact import CacheSettings, Exact, packed, unpacked
 from .flight import Formation, Lead, SingleFlight, Wing
 from .key import Key, cacheable, key_of, served_by_itself, worth_keeping
+from .semantic import Semantic, Vector
 
 PANELS = 1024  # fuses whose samples are told apart at the same time
 
@@ -27,6 +28,7 @@ class Question:
     ask: Ask
     key: Key
     resolution: Resolution
+    vector: Vector | None = None
 
 
 class ResponseCache:
@@ -47,11 +49,12 @@ class ResponseCache:
         self._singles = SingleFlight()
         self._samples: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._directory: Directory | None = None
+        self._semantic: Semantic | None = None
         self._settings = CacheSettings()
 
-    def adopt(self, settings: CacheSettings, directory: Directory) -> None:
-        """Go by this configuration from now on."""
-        self._settings, self._directory = settings, directory
+    def adopt(self, settings: CacheSettings, directory: Directory, semantic: Semantic | None = None) -> None:
+        """Go by this configuration from now on; with `semantic`, answers to what means the same count too."""
+        self._settings, self._directory, self._semantic = settings, directory, semantic
         self.exact.adopt(settings)
 
     @asynccontextmanager
@@ -62,7 +65,11 @@ class ResponseCache:
             async with NoRecall().flight(ask) as plain:
                 yield plain
             return
-        if (known := await self._known_or_shared(question)) is not None:
+        if (known := await self._known_or_shared(question)) is None and self._semantic is not None:
+            vector = await self._semantic.vector(question.key)
+            question = replace(question, vector=vector)
+            known = await self._alike(question, self._semantic) or await self._known_or_shared(question)
+        if known is not None:
             yield Found(known, ask)
             return
         with self._singles.lead(_name(question)) as lead:
@@ -87,6 +94,8 @@ class ResponseCache:
         """Keep what is complete and came from whom the name stands for."""
         if worth_keeping(result) and served_by_itself(result, question.resolution):
             await self.exact.keep(question.key.exact, result)
+            if self._semantic is not None and question.vector is not None:
+                self._semantic.keep(question.key, question.vector, durable=self._settings.texts)
 
     def _question(self, ask: Ask) -> Question | None:
         if self._directory is None or not self._settings.enabled or not cacheable(ask):
@@ -122,6 +131,20 @@ class ResponseCache:
             return None
         return self._given(found, "exact", question.ask)
 
+    async def _alike(self, question: Question, semantic: Semantic) -> Result | None:
+        """The answer to a question that means the same. Samples of a panel are asked to differ, so they get none."""
+        ask, key = question.ask, question.key
+        if question.vector is None or ask.cache == "refresh" or (ask.part_of is not None and ask.request_id is None):
+            return None
+        for near in semantic.near(key, question.vector):
+            found = await self.exact.look(near.exact, ask.caller)
+            if found is None:
+                semantic.forget(key, near.exact)
+            elif served_by_itself(found, question.resolution):
+                given = self._given(found, "semantic", ask)
+                return replace(given, receipt=replace(given.receipt, similarity=near.similarity))
+        return None
+
     def _flown(self, value: bytes, question: Question) -> Result | None:
         found = unpacked(value)
         return found if found is not None and found.receipt.caller == question.ask.caller else None
@@ -129,7 +152,8 @@ class ResponseCache:
     def _given(self, result: Result, how: Cached, ask: Ask) -> Result:
         """The answer once more: nobody was asked, nothing was paid. Its id leads to the receipt of the one who was."""
         receipt = result.receipt
-        self._observer(CacheLooked("joined" if how == "joined" else "exact", receipt.cost_usd or 0.0))
+        kind = how if how in ("joined", "semantic") else "exact"
+        self._observer(CacheLooked(kind, receipt.cost_usd or 0.0))
         again = replace(
             receipt,
             conversation=ask.conversation or receipt.id,

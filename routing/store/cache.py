@@ -62,3 +62,26 @@ class Responses(Protocol):
     def drop(self, key: str) -> None:
         """Remove it with the next batch."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Where a question's words lie for one embedder: a vector of length 1. `key` is that of its kept answer."""
+
+    key: str
+    scope: str
+    embedder: str
+    words: str
+    vector: tuple[float, ...]
+
+
+class Meanings(Protocol):
+    """Meanings of kept answers; they go when the answers go."""
+
+    def meanings(self, scope: str, embedder: str, most: int) -> Sequence[Meaning]:
+        """All of a scope, as far as they are whole."""
+        ...
+
+    def place(self, meaning: Meaning) -> None:
+        """Write it with the next batch."""
+        ...

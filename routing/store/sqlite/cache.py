@@ -1,10 +1,12 @@
 """Kept answers in SQL. Reads are points by primary key on the second connection; writes go with the ledger's batches."""
 
+import zlib
+from array import array
 from collections.abc import Sequence
 
 import apsw
 
-from ..cache import Bounds, Row
+from ..cache import Bounds, Meaning, Row
 from .connection import translate
 from .database import Database
 from .writer import Writer
@@ -15,6 +17,9 @@ KEEP = """INSERT INTO response(key, caller, receipt, at, used, body, seal) VALUE
 READ = "SELECT key, caller, receipt, at, body, seal FROM response WHERE key = ?"
 STAMP = "SELECT at FROM response WHERE key = ?"
 EXCESS = "SELECT entries - ?, bytes - ? FROM response_total"
+MEANINGS = "SELECT key, words, vector FROM meaning WHERE scope = ? AND embedder = ? LIMIT ?"
+PLACE = """INSERT OR REPLACE INTO meaning(key, scope, embedder, words, vector)
+  SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM response WHERE key = ?1)"""
 OLDEST = "SELECT id, length(body) FROM response ORDER BY used LIMIT ?"
 
 
@@ -48,6 +53,29 @@ class SqliteResponses:
     def drop(self, key: str) -> None:
         """With the next batch."""
         self._writer.later(lambda db: db.execute("DELETE FROM response WHERE key = ?", (key,)))
+
+    def meanings(self, scope: str, embedder: str, most: int) -> Sequence[Meaning]:
+        """Those of a scope that can be read. Raises StoreFault."""
+        try:
+            rows = self._reader.execute(MEANINGS, (scope, embedder, most)).fetchall()
+        except apsw.Error as error:
+            raise translate(error) from None
+        found = (_meaning(key, scope, embedder, words, vector) for key, words, vector in rows)
+        return [meaning for meaning in found if meaning is not None]
+
+    def place(self, meaning: Meaning) -> None:
+        """With the next batch, beside its answer."""
+        words, vector = zlib.compress(meaning.words.encode("utf-8", "replace")), array("f", meaning.vector).tobytes()
+        row = meaning.key, meaning.scope, meaning.embedder, words, vector
+        self._writer.later(lambda db: db.execute(PLACE, row))
+
+
+def _meaning(key: str, scope: str, embedder: str, words: bytes, vector: bytes) -> Meaning | None:
+    try:
+        numbers = array("f", vector)
+        return Meaning(key, scope, embedder, zlib.decompress(words).decode(), tuple(numbers))
+    except (ValueError, zlib.error):
+        return None
 
 
 def _keep(db: Database, row: Row, used: Sequence[tuple[float, str]], bounds: Bounds) -> None:
