@@ -21,6 +21,7 @@ from . import methods
 from .answers import kinds
 from .ask import Course, FuseAsk, FusionSettings, course, member_ask, told
 from .calibration import Lessons, NoLessons
+from .confidence import Confidence
 from .hearing import Hearing, tree
 from .judging import Court, Embedding, NoEmbedding, choose
 from .panel import Panel
@@ -129,11 +130,13 @@ class Fusion:
         ask = replace(ask, ask=replace(ask.ask, id=ask.ask.id or self._means.ids()))
         fuse = await self._begin(ask, self._course(ask), silent)
         count = fuse.course.first or len(fuse.panel.members)
-        fuse.notes.append(
-            f"would ask {min(count, len(fuse.panel.members))} at first, then one more until {fuse.course.rule}"
-        )
+        first = ", ".join(member.name for member in fuse.panel.members[:count])
+        left = len(fuse.panel.members) - min(count, len(fuse.panel.members))
+        more = f", then up to {left} more until {UNTIL[fuse.course.rule]}" if left else ""
         hearing = self._hearing(fuse)
-        return tell_all(hearing, Verdict(()), sum_up(hearing, Verdict(())))
+        plan = tell_all(hearing, Verdict(()), sum_up(hearing, Verdict(())))
+        told = f"would ask {first}{more}; a {fuse.course.spec.kind} answer, decided by {fuse.course.name}"
+        return replace(plan, summary=told, confidence=Confidence(None, "none"), needs_review=False, reasons=())
 
     def _course(self, ask: FuseAsk) -> Course:
         if ask.models is not None and not ask.models:
@@ -293,6 +296,7 @@ class Fusion:
         return kind(f"no member of the panel answered ({why})", hint=_HINTS[kind], receipt=receipt)
 
 
+UNTIL = {"agree2": "two agree", "decided": "nobody can overtake the leader", "full": "all have answered"}
 _HINTS: Mapping[type[Refusal], str] = {
     ProvidersFailed: "try again, or name other models",
     Refused: "rephrase the request",

@@ -126,4 +126,9 @@ async def marked(app: App, id: str, *, right: bool) -> dict[str, Any]:  # noqa: 
     await app.store.marks.keep(kept).wait()
     count = len(await app.store.marks.all())
     word = "right" if right else "wrong"
-    return {"id": id, "right": right, "marks": count, "summary": f"Noted: {id} was {word}. {count} marks so far."}
+    return {
+        "id": id,
+        "right": right,
+        "marks": count,
+        "summary": f"Noted: {id} was {word}. {count} {'mark' if count == 1 else 'marks'} so far.",
+    }
