@@ -11,7 +11,7 @@ from routing.cache.recall import ResponseCache
 from routing.cache.semantic import Embed, Semantic
 from routing.errors import NoModel
 from routing.ports import Directory
-from routing.store.sqlite import SqliteStore
+from routing.store import Store
 from routing.types import Ask
 
 from . import settings
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def response_cache(config: Config, store: SqliteStore, shared: "RedisShared | None", hub: Hub) -> ResponseCache:
+def response_cache(config: Config, store: Store, shared: "RedisShared | None", hub: Hub) -> ResponseCache:
     """The cache; it is off until a house adopts it."""
     exact = Exact(store.responses, shared, settings=settings.cache(config))
     return ResponseCache(exact, formation=Formation(shared) if shared is not None else None, observer=hub)
 
 
-def semantic(config: Config, directory: Directory, store: SqliteStore) -> Semantic | None:
+def semantic(config: Config, directory: Directory, store: Store) -> Semantic | None:
     """The semantic cache where it is asked for and somebody can embed; that nobody can is said, once per configuration."""
     if not (config.cache.enabled and config.cache.semantic):
         return None

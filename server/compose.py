@@ -41,8 +41,9 @@ from routing.ports import Directory, Recall
 from routing.prepared import Prepared, Step
 from routing.recall import Replay
 from routing.signals import Traffic
+from routing.store import Store
 from routing.store.faults import StoreFault
-from routing.store.sqlite import SqliteStore, sqlite
+from routing.store.sqlite import SqliteStore
 from routing.store.tokens import Token
 from routing.strategies import names as strategies
 from routing.types import Ask, Deployment
@@ -82,7 +83,7 @@ class Ground:
     hub: Hub
     protection: Protection
     traffic: Traffic
-    store: SqliteStore
+    store: Store
     counter: Counter
     tracker: Tracker
     recall: Replay
@@ -136,7 +137,8 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     found: Sequence[Roster] = ()
     if loaded.config.providers.auto and not demo:
         found = await engines(wires, frozenset(loaded.config.providers.table))
-    shield = await stack.enter_async_context(protection(loaded.config, hub, in_flight, store))
+    own = store if isinstance(store, SqliteStore) else None  # replicas on a server share by Redis instead
+    shield = await stack.enter_async_context(protection(loaded.config, hub, in_flight, own))
     cache = response_cache(loaded.config, store, shield.shared, hub)
     return Ground(
         wires,
@@ -159,9 +161,9 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
 
 
 @asynccontextmanager
-async def _ledger(loaded: Loaded) -> AsyncGenerator[SqliteStore]:
+async def _ledger(loaded: Loaded) -> AsyncGenerator[Store]:
     """The store, rid of what is older than it shall be. Without a ledger nothing may be spent: raises Misconfigured."""
-    opening = sqlite(settings.store_path(loaded.config, loaded.folders))
+    opening = settings.store(loaded.config, loaded.folders)
     try:
         store = await opening.__aenter__()
     except StoreFault as fault:
@@ -186,7 +188,7 @@ async def _models_in_process(stack: AsyncExitStack, wires: Wires, loaded: Loaded
     return found
 
 
-def _recall(store: SqliteStore, config: Config, hub: Hub, sources: Contexts, cache: ResponseCache) -> Replay:
+def _recall(store: Store, config: Config, hub: Hub, sources: Contexts, cache: ResponseCache) -> Replay:
     """Replay by the caller's arguments, then the thread, then context, then the cache."""
     threads = Conversations(store.archive, _tokens)
 

@@ -1,7 +1,7 @@
 """From the file's words to the parts' own settings: one pure function per part, nothing is opened here."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager
 
 from routing.breaker import BreakerSettings
 from routing.cache.exact import CacheSettings
@@ -12,6 +12,7 @@ from routing.guard import Rules
 from routing.hybrid import leaves
 from routing.limits import Limits
 from routing.settings import HedgeSettings, RetrySettings, RoutingSettings
+from routing.store import Store, open_store
 from routing.types import Deployment
 
 from .config import Config, ConfigFault, Finding
@@ -132,11 +133,11 @@ def limits(seats: Iterable[Seat], deployments: Iterable[Deployment]) -> dict[str
     return found
 
 
-def store_path(config: Config, folders: Folders) -> Path:
-    """The SQLite file of `[store] url`, else the one in the user's data folder. Raises ConfigFault for other engines."""
-    url = config.store.url
-    if url is None:
-        return folders.data / "plenum.db"
-    if not url.startswith("sqlite:///"):
-        raise ConfigFault((Finding("plenum.toml", "store.url", 0, "should begin with sqlite:/// or postgresql://"),))
-    return Path(url.removeprefix("sqlite:///")).expanduser()
+def store(config: Config, folders: Folders) -> AbstractAsyncContextManager[Store]:
+    """The store of `[store] url`, else the file in the user's data folder. Raises ConfigFault for an unknown engine."""
+    try:
+        return open_store(config.store.url or f"sqlite:///{folders.data / 'plenum.db'}")
+    except ValueError:
+        raise ConfigFault(
+            (Finding("plenum.toml", "store.url", 0, "should begin with sqlite:/// or postgresql://"),)
+        ) from None

@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 from .pending import Pending
 
+CLAIM_S = 86_400.0  # contract §3: a request_id is kept 24 h
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

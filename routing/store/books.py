@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+HOUR_S, DAY_S = 3_600, 86_400
+SAMPLES = 20_000  # latencies that are enough for any median
 BUCKET_S = 900  # quarters of an hour: every time zone's midnight lies on one
 
 

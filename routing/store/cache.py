@@ -85,3 +85,32 @@ class Meanings(Protocol):
     def place(self, meaning: Meaning) -> None:
         """Write it with the next batch."""
         ...
+
+
+class NoResponses:
+    """Keeps neither answers nor meanings: a fleet's answers lie in Redis, in front of whatever store there is."""
+
+    def read(self, key: str) -> Row | None:
+        """Nothing."""
+        del key
+
+    def stamp(self, key: str) -> float | None:
+        """Nothing."""
+        del key
+
+    def keep(self, row: Row, used: Sequence[tuple[float, str]], bounds: Bounds) -> None:
+        """Forget it."""
+        del row, used, bounds
+
+    def drop(self, key: str) -> None:
+        """Nothing to drop."""
+        del key
+
+    def meanings(self, scope: str, embedder: str, most: int) -> Sequence[Meaning]:
+        """None."""
+        del scope, embedder, most
+        return ()
+
+    def place(self, meaning: Meaning) -> None:
+        """Forget it."""
+        del meaning

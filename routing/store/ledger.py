@@ -15,6 +15,7 @@ from .pending import Pending
 
 Period = Literal["day", "month"]
 Ending = Literal["settled", "released", "uncertain"]
+STATES: dict[Ending, int] = {"settled": 1, "released": 2, "uncertain": 3}  # as stored; 0 is open
 
 
 class Window(NamedTuple):

@@ -7,7 +7,6 @@ import anyio
 import typer
 
 from routing.store.audit import AuditLine, Verdict
-from routing.store.sqlite import sqlite
 from server import settings
 from server.config.world import world
 
@@ -72,11 +71,11 @@ def described(line: AuditLine) -> dict[str, Any]:
 
 async def _read(common: Common, since: int, limit: int) -> list[AuditLine]:
     loaded = world(common.config).load()
-    async with sqlite(settings.store_path(loaded.config, loaded.folders)) as store:
+    async with settings.store(loaded.config, loaded.folders) as store:
         return list(await store.audit.lines(since, limit))
 
 
 async def _verified(common: Common) -> Verdict:
     loaded = world(common.config).load()
-    async with sqlite(settings.store_path(loaded.config, loaded.folders)) as store:
+    async with settings.store(loaded.config, loaded.folders) as store:
         return await store.audit.verify()

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import anyio
 import typer
 
-from routing.store.sqlite import sqlite
 from routing.store.tokens import Token
 from server import settings
 from server.config import Loaded
@@ -117,7 +116,7 @@ def _patterns(said: list[str]) -> list[str]:
 
 async def _created(common: Common, token: Token) -> bool:
     loaded = world(common.config).load()
-    async with sqlite(settings.store_path(loaded.config, loaded.folders)) as store:
+    async with settings.store(loaded.config, loaded.folders) as store:
         kept = await store.tokens.put(token).wait()
         if kept:
             told = {k: v for k, v in described(token).items() if k not in ("name", "state", "created")}
@@ -127,7 +126,7 @@ async def _created(common: Common, token: Token) -> bool:
 
 async def _revoked(common: Common, name: str) -> bool:
     loaded = world(common.config).load()
-    async with sqlite(settings.store_path(loaded.config, loaded.folders)) as store:
+    async with settings.store(loaded.config, loaded.folders) as store:
         ended = await store.tokens.revoke(name, time.time()).wait()
         if ended:
             await store.audit.append(happening(SHELL, "token revoked", name)).wait()
@@ -144,7 +143,7 @@ async def virtual(loaded: Loaded) -> bool:
 
 
 async def _kept(loaded: Loaded) -> list[Token]:
-    async with sqlite(settings.store_path(loaded.config, loaded.folders)) as store:
+    async with settings.store(loaded.config, loaded.folders) as store:
         return list(store.tokens.all())
 
 

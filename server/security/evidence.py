@@ -27,9 +27,7 @@ def note(loaded: Loaded, what: str, subject: str, **detail: Any) -> None:
     line = happening(SHELL, what, subject, **detail)
 
     async def _noted() -> None:
-        from routing.store.sqlite import sqlite
-
-        async with sqlite(settings.store_path(loaded.config, loaded.folders)) as store:
+        async with settings.store(loaded.config, loaded.folders) as store:
             await store.audit.append(line).wait()
 
     anyio.run(_noted)

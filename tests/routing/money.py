@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 import apsw
 
 from providers.types import Answer, Message, ModelCard, Price, Request, Stream, Text, Usage
@@ -78,12 +80,34 @@ def tracker(store: SqliteStore, usd: float | None = None, caps: Sequence[Cap] = 
 
 
 def rows(store: SqliteStore | Path, sql: str) -> list[tuple]:
+    """What the committed file (or server: a store with a `url`) says."""
+    if (url := getattr(store, "url", None)) is not None:
+        with ThreadPoolExecutor(1) as elsewhere:  # a connection of its own, whatever loop runs here
+            return elsewhere.submit(anyio.run, _ask, url, sql).result()
     path = store if isinstance(store, Path) else store.path
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         return db.execute(sql).fetchall()
     finally:
         db.close()
+
+
+async def _ask(url: str, sql: str) -> list[tuple]:
+    import asyncpg
+
+    db = await asyncpg.connect(url, server_settings={"search_path": "plenum"})
+    try:
+        return [tuple(row) for row in await db.fetch(sql)]
+    finally:
+        await db.close()
+
+
+def dies(store) -> None:
+    """What is left to see of a process that was killed."""
+    if hasattr(store, "url"):
+        rows(store, "DELETE FROM owner WHERE id = '" + store.ledger._owner + "' RETURNING 1")
+        return
+    store.owner.close()
 
 
 def spent(store: SqliteStore, scope: str = "global") -> tuple[int, int]:

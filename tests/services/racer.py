@@ -12,15 +12,20 @@ import anyio
 
 from providers.types import Price, Usage
 from routing.errors import BudgetExceeded
+from routing.store.postgres import postgres
 from routing.store.sqlite import sqlite
 from tests.routing.money import answer, bill, deployment, tracker
 
 DEAR = deployment(price=Price(1000.0, 1.0))  # a token is a tenth of a cent
 
 
+def opened(place: str):
+    return postgres(place) if "://" in place else sqlite(Path(place))
+
+
 async def race(path: str, name: str, cap_usd: str) -> dict:
     granted = refused = 0
-    async with sqlite(Path(path)) as store, anyio.create_task_group() as tasks:
+    async with opened(path) as store, anyio.create_task_group() as tasks:
         purse = tracker(store, float(cap_usd))
 
         async def one(task: int) -> None:
@@ -40,7 +45,7 @@ async def race(path: str, name: str, cap_usd: str) -> dict:
 
 async def pace(path: str, name: str, per_second: str, seconds: str) -> dict:
     waits: list[float] = []
-    async with sqlite(Path(path)) as store, anyio.create_task_group() as tasks:
+    async with opened(path) as store, anyio.create_task_group() as tasks:
         purse = tracker(store, 1e6)
 
         async def one(n: int) -> None:

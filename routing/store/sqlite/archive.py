@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from ..archive import Claimed, Record
+from ..archive import CLAIM_S, Claimed, Record
 from ..pending import Pending
 from .database import Database, Value
 from .locks import Owner
 from .writer import Writer
-
-CLAIM_S = 86_400.0  # contract §3: a request_id is kept 24 h
 
 FIELDS = "id, caller, at, key, body, answer, turn, request_id, parent, delivered"
 KEEP = f"INSERT OR REPLACE INTO receipt({FIELDS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

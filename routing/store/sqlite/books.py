@@ -9,13 +9,10 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from ..archive import Record
-from ..books import BUCKET_S, Habits, Line, Repeat, Sample, Tally, Told
+from ..books import BUCKET_S, DAY_S, HOUR_S, SAMPLES, Habits, Line, Repeat, Sample, Tally, Told
 from .connection import connect
 from .database import Value
 from .writer import Writer
-
-SAMPLES = 20_000
-HOUR_S, DAY_S = 3_600, 86_400
 
 LINES = """SELECT (CAST(at AS INTEGER) - ?4) / ?3 * ?3 + ?4, provider, model, caller, task, servers, asked, simulated,
   count(ok), coalesce(sum(ok), 0), coalesce(sum(cost), 0), sum(input), sum(output), sum(cached_input), sum(cache_write),

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from ..ledger import (
+    STATES,
     Closing,
-    Ending,
     Entry,
     Envelope,
     Limit,
@@ -20,8 +20,6 @@ from .database import Database
 from .locks import Owner
 from .writer import Writer
 
-OPEN = 0
-STATES: dict[Ending, int] = {"settled": 1, "released": 2, "uncertain": 3}
 BACKWARDS_S = 86_400.0  # a clock that goes back less than this does not reopen a window; a larger step is a correction
 
 COLUMNS = {"provider": "provider", "model": "provider || '/' || model", "caller": "caller", "task": "task"}

@@ -1,0 +1,231 @@
+"""Tables and functions of the PostgreSQL store, as scripts that only ever move forward. Same words as the SQLite store.
+
+Every batch runs behind one advisory lock (the turnstile), so the functions see a ledger nobody else is changing. They
+answer with JSON: a refusal is an answer, not an error, because an error would take its batch along.
+"""
+
+NEEDS = 1  # the oldest schema whose code can work with a database written by this one
+TURNSTILE = 0x504C454E554D  # "PLENUM", the advisory lock of all replicas
+
+MIGRATIONS = (
+    """
+CREATE TABLE attempt(
+  id bigint PRIMARY KEY, owner text NOT NULL, state smallint NOT NULL, at float8 NOT NULL, latency float8,
+  ask text NOT NULL, number int NOT NULL, part_of text, caller text NOT NULL, task text NOT NULL,
+  provider text NOT NULL, model text NOT NULL, model_returned text NOT NULL DEFAULT '', asked text NOT NULL,
+  servers text NOT NULL, simulated boolean NOT NULL, held bigint NOT NULL CHECK (held >= 0),
+  cost bigint CHECK (cost >= 0), basis text NOT NULL DEFAULT '', price text NOT NULL DEFAULT '', ok boolean,
+  computed bigint, input bigint NOT NULL DEFAULT 0, output bigint NOT NULL DEFAULT 0,
+  cached_input bigint NOT NULL DEFAULT 0, cache_write bigint NOT NULL DEFAULT 0, reasoning bigint NOT NULL DEFAULT 0,
+  max_tokens bigint NOT NULL, prefix text NOT NULL, history int NOT NULL);
+CREATE INDEX attempt_of_ask ON attempt(ask);
+CREATE INDEX attempt_of_tree ON attempt(part_of) WHERE part_of IS NOT NULL;
+CREATE INDEX attempt_open ON attempt(owner) WHERE state = 0;
+CREATE INDEX attempt_at ON attempt(at);
+CREATE TABLE budget(
+  scope text, ends bigint, starts bigint, spent bigint NOT NULL CHECK (spent >= 0),
+  held bigint NOT NULL CHECK (held >= 0), alerted bigint NOT NULL DEFAULT 0,
+  PRIMARY KEY (scope, ends, starts)) WITH (fillfactor = 50);
+CREATE TABLE owner(id text PRIMARY KEY, seen timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE receipt(
+  id text NOT NULL, caller text NOT NULL, at float8 NOT NULL, key text NOT NULL, request_id text,
+  delivered boolean NOT NULL, parent text, body bytea NOT NULL, answer bytea, turn bytea, PRIMARY KEY (id, at)
+) PARTITION BY RANGE (at);
+CREATE TABLE receipt_rest PARTITION OF receipt DEFAULT;
+CREATE INDEX receipt_key ON receipt(caller, key, at);
+CREATE TABLE claim(
+  caller text, request_id text, key text NOT NULL, owner text NOT NULL, at float8 NOT NULL, done text,
+  PRIMARY KEY (caller, request_id));
+CREATE INDEX claim_done ON claim(done);
+CREATE TABLE tally(
+  hour bigint, kind text, count bigint NOT NULL, nano bigint NOT NULL, value float8 NOT NULL,
+  PRIMARY KEY (hour, kind));
+
+CREATE FUNCTION scopes(provider text, model text, caller text, task text) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+  SELECT ARRAY['global', 'provider:' || provider, 'model:' || provider || '/' || model, 'caller:' || caller,
+    'task:' || task] $$;
+
+CREATE FUNCTION counted(p_scope text, p_starts bigint, p_ends bigint, OUT spent bigint, OUT held bigint)
+LANGUAGE sql STABLE AS $$
+  SELECT coalesce(sum(cost) FILTER (WHERE state > 0), 0)::bigint, coalesce(sum(held) FILTER (WHERE state = 0), 0)::bigint
+  FROM attempt WHERE at >= p_starts AND at < p_ends AND p_scope = ANY(scopes(provider, model, caller, task)) $$;
+
+CREATE FUNCTION used(p_id text) RETURNS bigint LANGUAGE sql STABLE AS $$
+  SELECT coalesce(sum(CASE state WHEN 0 THEN held ELSE coalesce(cost, 0) END), 0)::bigint FROM attempt
+  WHERE id IN (SELECT id FROM attempt WHERE ask = p_id UNION SELECT id FROM attempt WHERE part_of = p_id) $$;
+
+CREATE FUNCTION moved(p_scopes text[], p_at float8, p_held bigint, p_spent bigint) RETURNS jsonb LANGUAGE sql AS $$
+  WITH changed AS (UPDATE budget SET held = held + p_held, spent = spent + p_spent
+    WHERE scope = ANY(p_scopes) AND ends > p_at AND starts <= p_at RETURNING scope, starts, ends, spent, held)
+  SELECT coalesce(jsonb_agg(jsonb_build_array(scope, starts, ends, spent, held)), '[]') FROM changed $$;
+
+CREATE FUNCTION reserve(p_id bigint, p_owner text, e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  v_at float8 := (e->>'at')::float8; v_latest float8; v_held bigint := (e->>'held')::bigint; v_room bigint; x jsonb;
+  v_scopes text[] := scopes(e->>'provider', e->>'model', e->>'caller', e->>'task'); v_used jsonb := '[]'; v_sum bigint;
+BEGIN
+  IF EXISTS (SELECT 1 FROM attempt WHERE id = p_id) THEN  -- a batch repeated after its connection was lost
+    RETURN jsonb_build_object('standings', '[]'::jsonb, 'used', '[]'::jsonb);
+  END IF;
+  SELECT max(at) INTO v_latest FROM attempt;
+  IF v_latest > v_at AND v_latest - v_at < 86400 THEN  -- a clock that is behind does not reopen a window
+    IF EXISTS (SELECT 1 FROM jsonb_array_elements(e->'windows') w WHERE v_latest >= (w->>2)::bigint) THEN
+      RETURN jsonb_build_object('latest', v_latest);
+    END IF;
+    v_at := v_latest;
+  END IF;
+  FOR x IN SELECT * FROM jsonb_array_elements(e->'windows') LOOP  -- scope, starts, ends, cap
+    SELECT (x->>3)::bigint + (e->>'extra')::bigint - spent - held INTO v_room FROM budget
+      WHERE scope = x->>0 AND ends = (x->>2)::bigint AND starts = (x->>1)::bigint;
+    IF NOT FOUND THEN
+      INSERT INTO budget(scope, starts, ends, spent, held)
+        SELECT x->>0, (x->>1)::bigint, (x->>2)::bigint, c.spent, c.held
+        FROM counted(x->>0, (x->>1)::bigint, (x->>2)::bigint) c
+        RETURNING (x->>3)::bigint + (e->>'extra')::bigint - spent - held INTO v_room;
+    END IF;
+    IF v_held > 0 AND v_held > v_room THEN
+      RETURN jsonb_build_object('over', x->>0, 'room', v_room, 'ends', x->2);
+    END IF;
+  END LOOP;
+  FOR x IN SELECT * FROM jsonb_array_elements(e->'envelopes') LOOP  -- id, cap
+    v_sum := used(x->>0);
+    IF v_held > 0 AND v_held > (x->>1)::bigint - v_sum THEN
+      RETURN jsonb_build_object('over', 'call:' || (x->>0), 'room', (x->>1)::bigint - v_sum);
+    END IF;
+    v_used := v_used || jsonb_build_array(jsonb_build_array(x->>0, v_sum + v_held));
+  END LOOP;
+  INSERT INTO attempt(id, owner, state, at, ask, number, part_of, caller, task, provider, model, asked, servers,
+    simulated, held, max_tokens, prefix, history)
+  VALUES (p_id, p_owner, 0, v_at, e->>'ask', (e->>'number')::int, e->>'part_of', e->>'caller', e->>'task',
+    e->>'provider', e->>'model', e->>'asked', e->>'servers', (e->>'simulated')::boolean, v_held,
+    (e->>'max_tokens')::bigint, e->>'prefix', (e->>'history')::int);
+  RETURN jsonb_build_object('standings', moved(v_scopes, v_at, v_held, 0), 'used', v_used, 'at', v_at);
+END $$;
+
+CREATE FUNCTION settle(p_id bigint, c jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  a attempt; v_cost bigint := (c->>'cost')::bigint; v_standings jsonb; v_alerts jsonb := '[]'; x jsonb; v_spent bigint;
+  v_number int := 0;
+BEGIN
+  SELECT * INTO a FROM attempt WHERE id = p_id AND state = 0;
+  IF NOT FOUND THEN RETURN NULL; END IF;
+  v_standings := moved(scopes(a.provider, a.model, a.caller, a.task), a.at, -a.held, coalesce(v_cost, 0));
+  UPDATE attempt SET state = (c->>'state')::smallint, latency = (c->>'latency')::float8, cost = v_cost,
+    basis = c->>'basis', price = c->>'price', model_returned = c->>'returned', ok = (c->>'ok')::boolean,
+    computed = (c->>'computed')::bigint, input = (c->'usage'->>0)::bigint, output = (c->'usage'->>1)::bigint,
+    cached_input = (c->'usage'->>2)::bigint, cache_write = (c->'usage'->>3)::bigint,
+    reasoning = (c->'usage'->>4)::bigint WHERE id = p_id;
+  FOR x IN SELECT * FROM jsonb_array_elements(c->'alerts') LOOP  -- scope, starts, ends, amount
+    UPDATE budget SET alerted = (x->>3)::bigint WHERE scope = x->>0 AND starts = (x->>1)::bigint
+      AND ends = (x->>2)::bigint AND spent >= (x->>3)::bigint AND alerted < (x->>3)::bigint RETURNING spent INTO v_spent;
+    IF FOUND THEN v_alerts := v_alerts || jsonb_build_array(jsonb_build_array(v_number, v_spent)); END IF;
+    v_number := v_number + 1;
+  END LOOP;
+  RETURN jsonb_build_object('standings', v_standings, 'alerts', v_alerts);
+END $$;
+
+CREATE FUNCTION reclaim(p_owner text, p_after_s float8) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE v_count bigint := 0; r record;
+BEGIN
+  INSERT INTO owner(id) VALUES (p_owner) ON CONFLICT (id) DO UPDATE SET seen = clock_timestamp();
+  FOR r IN SELECT a.id, a.held FROM attempt a LEFT JOIN owner o ON o.id = a.owner WHERE a.state = 0
+      AND (o.id IS NULL OR o.seen < clock_timestamp() - make_interval(secs => p_after_s)) LOOP
+    PERFORM settle(r.id, jsonb_build_object('state', 3, 'cost', r.held, 'basis', 'estimated', 'price', '',
+      'returned', '', 'usage', '[0,0,0,0,0]'::jsonb, 'alerts', '[]'::jsonb));
+    v_count := v_count + 1;
+  END LOOP;
+  DELETE FROM owner WHERE seen < clock_timestamp() - make_interval(secs => 10 * p_after_s);
+  RETURN v_count;
+END $$;
+
+CREATE FUNCTION claim(p_caller text, p_request text, p_key text, p_owner text, p_at float8, p_for float8, p_lease float8)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE c claim;
+BEGIN
+  SELECT * INTO c FROM claim WHERE caller = p_caller AND request_id = p_request AND at > p_at - p_for;
+  IF FOUND THEN
+    IF c.key <> p_key THEN RETURN '["other", null]'; END IF;
+    IF EXISTS (SELECT 1 FROM receipt WHERE id = c.done AND answer IS NOT NULL) THEN
+      RETURN jsonb_build_array('done', c.done);
+    END IF;
+    IF c.done IS NULL AND c.owner <> p_owner AND EXISTS (SELECT 1 FROM owner
+        WHERE id = c.owner AND seen >= clock_timestamp() - make_interval(secs => p_lease)) THEN
+      RETURN '["running", null]';
+    END IF;
+  END IF;
+  INSERT INTO claim VALUES (p_caller, p_request, p_key, p_owner, p_at)
+    ON CONFLICT (caller, request_id) DO UPDATE SET key = p_key, owner = p_owner, at = p_at, done = NULL;
+  RETURN '["mine", null]';
+END $$;
+
+CREATE FUNCTION month_partition(p_name text, p_from float8, p_to float8) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  IF to_regclass('plenum.' || p_name) IS NULL AND NOT EXISTS (
+      SELECT 1 FROM receipt_rest WHERE at >= p_from AND at < p_to) THEN
+    EXECUTE format('CREATE TABLE plenum.%I PARTITION OF plenum.receipt FOR VALUES FROM (%L) TO (%L)',
+      p_name, p_from, p_to);
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION forget_before(p_at float8, p_claim float8) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE v_gone bigint := 0; v_part bigint; r record;
+BEGIN
+  DELETE FROM claim WHERE done IN (SELECT id FROM receipt WHERE at < p_at)
+    OR at < (SELECT max(at) FROM claim) - p_claim;
+  FOR r IN SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+      WHERE i.inhparent = 'plenum.receipt'::regclass AND c.relname ~ '^receipt_[0-9]{4}_[0-9]{2}$'
+        AND extract(epoch FROM (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC') <= p_at
+  LOOP
+    EXECUTE format('SELECT count(*) FROM plenum.%I', r.name) INTO v_part;
+    EXECUTE format('DROP TABLE plenum.%I', r.name);
+    v_gone := v_gone + v_part;
+  END LOOP;
+  WITH gone AS (DELETE FROM receipt WHERE at < p_at RETURNING 1) SELECT count(*) + v_gone INTO v_gone FROM gone;
+  RETURN v_gone;
+END $$;
+""",
+    """
+CREATE TABLE audit(
+  number bigint PRIMARY KEY, at float8 NOT NULL, who text NOT NULL, what text NOT NULL, subject text NOT NULL,
+  detail text NOT NULL, hash bytea NOT NULL, token bigint NOT NULL);
+CREATE TABLE audit_head(number bigint NOT NULL, hash bytea NOT NULL);
+INSERT INTO audit_head VALUES (0, decode(repeat('00', 32), 'hex'));
+CREATE FUNCTION audit_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$;
+CREATE TRIGGER audit_stays BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_stays();
+
+CREATE FUNCTION append_audit(p_number bigint, p_before bytea, p_at float8, p_who text, p_what text, p_subject text,
+  p_detail text, p_hash bytea, p_token bigint) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE h audit_head;
+BEGIN
+  SELECT * INTO h FROM audit_head;
+  IF EXISTS (SELECT 1 FROM audit WHERE number = p_number AND token = p_token) THEN  -- a batch repeated after its connection was lost
+    RETURN jsonb_build_object('admitted', true, 'number', p_number);
+  END IF;
+  IF h.number <> p_number - 1 OR h.hash <> p_before THEN
+    RETURN jsonb_build_object('admitted', false, 'number', h.number, 'hash', encode(h.hash, 'hex'));
+  END IF;
+  INSERT INTO audit VALUES (p_number, p_at, p_who, p_what, p_subject, p_detail, p_hash, p_token);
+  UPDATE audit_head SET number = p_number, hash = p_hash;
+  RETURN jsonb_build_object('admitted', true, 'number', p_number);
+END $$;
+""",
+    """
+CREATE TABLE token(
+  name text PRIMARY KEY, hash bytea NOT NULL UNIQUE, scopes text[] NOT NULL, models text[] NOT NULL,
+  daily_usd float8, monthly_usd float8, rpm int, created float8 NOT NULL, expires float8, revoked float8);
+CREATE TABLE mark(
+  id text PRIMARY KEY, caller text NOT NULL, at float8 NOT NULL, ok boolean NOT NULL, kind text NOT NULL,
+  scale text NOT NULL, raw float8, models text[] NOT NULL, others text[] NOT NULL);
+CREATE FUNCTION put_token(p_name text, p_hash bytea, p_scopes text[], p_models text[], p_daily float8, p_monthly float8,
+  p_rpm int, p_created float8, p_expires float8, p_revoked float8) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM token WHERE name = p_name AND hash <> p_hash AND revoked IS NULL
+      AND (expires IS NULL OR expires > p_created)) THEN RETURN false; END IF;
+  DELETE FROM token WHERE name = p_name;
+  INSERT INTO token VALUES (p_name, p_hash, p_scopes, p_models, p_daily, p_monthly, p_rpm, p_created, p_expires, p_revoked);
+  RETURN true;
+END $$;
+""",
+)
