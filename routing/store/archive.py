@@ -67,6 +67,10 @@ class Shredder(Protocol):
         """Remove every record older than this; how many there were."""
         ...
 
+    def trim(self, limit: int) -> Pending[int]:
+        """Remove the oldest until no more than `limit` bytes are held; how many went."""
+        ...
+
 
 Standing = Literal["mine", "running", "done", "other"]
 

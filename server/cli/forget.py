@@ -7,7 +7,7 @@ import anyio
 import typer
 from anyio.to_thread import run_sync
 
-from routing.store.sqlite import sqlite
+from routing.store.sqlite import SqliteStore
 from routing.store.sqlite.connection import emptied
 from server import settings
 from server.config.world import world
@@ -47,11 +47,11 @@ def _midnight(day: str) -> float:
 
 async def _forgotten(common: Common, id_: str, at: float) -> int:
     loaded = world(common.config).load()
-    path = settings.store_path(loaded.config, loaded.folders)
-    async with sqlite(path) as store:
+    async with settings.store(loaded.config, loaded.folders) as store:
         archive = store.archive
         count = await (archive.forget(id_) if id_ else archive.forget_before(at)).wait()
         if count:
             await store.audit.append(happening(SHELL, "forgotten", id_ or f"before {at:.0f}", count=count)).wait()
-            await run_sync(emptied, path)
+            if isinstance(store, SqliteStore):
+                await run_sync(emptied, store.path)
         return count

@@ -182,6 +182,9 @@ async def test_the_diary_lists_the_newest_of_all_or_of_one(store):
             await flight.keep(Result(answer(), Receipt(str(number))))
     assert [record.id for record in await store.books.newest(2)] == ["2", "1"]
     assert [record.id for record in await store.books.newest(9, "eve")] == ["2", "0"]
+    held = rows(store, "SELECT max(octet_length(body) + octet_length(answer) + octet_length(turn)) FROM receipt")[0][0]
+    assert await store.archive.trim(2 * held).wait() == 1
+    assert [record.id for record in await store.books.newest(9)] == ["2", "1"]
 
 
 async def test_months_are_partitions_and_forgetting_drops_them(store):

@@ -64,6 +64,10 @@ class PostgresArchive:
         self._months.clear()
         return self._writer.submit(FORGET_BEFORE, (at, CLAIM_S), int)
 
+    def trim(self, limit: int) -> Pending[int]:
+        """The oldest first; what counts is what receipts, answers and turns hold."""
+        return self._writer.submit("SELECT plenum.trim_to($1)", (limit,), int)
+
     def claim(self, record: Record) -> Pending[Claimed]:
         """Take the record's request_id if nobody has it."""
         asked = record.caller, record.request_id, record.key, self._owner, record.at, CLAIM_S, LEASE_S

@@ -218,6 +218,16 @@ CREATE TABLE token(
 CREATE TABLE mark(
   id text PRIMARY KEY, caller text NOT NULL, at float8 NOT NULL, ok boolean NOT NULL, kind text NOT NULL,
   scale text NOT NULL, raw float8, models text[] NOT NULL, others text[] NOT NULL);
+CREATE FUNCTION trim_to(p_limit bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE v_gone bigint;
+BEGIN
+  WITH sized AS (SELECT id, at, sum(octet_length(body) + coalesce(octet_length(answer), 0)
+      + coalesce(octet_length(turn), 0)) OVER (ORDER BY at DESC, id) AS held FROM receipt),
+    gone AS (DELETE FROM receipt r USING sized s WHERE r.id = s.id AND r.at = s.at AND s.held > p_limit RETURNING r.id),
+    claims AS (DELETE FROM claim WHERE done IN (SELECT id FROM gone))
+  SELECT count(*) INTO v_gone FROM gone;
+  RETURN v_gone;
+END $$;
 CREATE FUNCTION put_token(p_name text, p_hash bytea, p_scopes text[], p_models text[], p_daily float8, p_monthly float8,
   p_rpm int, p_created float8, p_expires float8, p_revoked float8) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
