@@ -1,5 +1,6 @@
 """PostgreSQL keeps every promise the file keeps: the same tests, on a real server; then what only a server can suffer."""
 
+import json
 import os
 import signal
 import subprocess
@@ -285,3 +286,15 @@ async def test_an_argument_the_server_cannot_take_fails_alone(store):
     for pending in (bad, worse):
         with pytest.raises(StoreFault):
             await pending.wait()
+
+
+async def test_a_whole_plenum_runs_on_it(shared_postgres, tmp_path):
+    await run(shared_postgres.url, "DROP SCHEMA IF EXISTS plenum CASCADE")
+    env = os.environ | {"PLENUM_STORE_URL": shared_postgres.url, "PLENUM_HOME": str(tmp_path)}
+    plenum = [sys.executable, "-m", "server"]
+    asked = await anyio.run_process([*plenum, "ask", "one", "--demo", "--model", "sim/fast"], env=env, cwd=ROOT)
+    assert b"[simulated]" in asked.stdout
+    found = await anyio.run_process([*plenum, "costs", "--demo", "--json"], env=env, cwd=ROOT)
+    report = json.loads(found.stdout)
+    assert (report["calls"], report["groups"][0]["key"]) == (1, "sim")
+    assert report["budgets"][0]["spent_usd"] == report["total_usd"] > 0
