@@ -41,9 +41,9 @@ class Tariffs:
         if price is None:
             return None
         sent = Usage(input=bill.input_tokens, output=bill.output_tokens)
-        written = replace(sent, cache_write=bill.input_tokens)
-        flat = replace(price, tiers=())
-        return max(min(self.cost(p, u), CEILING) for p in (price, flat) for u in (sent, written))
+        written = Usage(input=bill.input_tokens, output=bill.output_tokens, cache_write=bill.input_tokens)
+        prices = (price, replace(price, tiers=())) if price.tiers else (price,)
+        return max(min(self.cost(p, u), CEILING) for p in prices for u in (sent, written))
 
     def of(self, bill: Bill, returned: str) -> Price | None:
         """The price of the model that answered: the deployment's own unless another one did."""
@@ -68,7 +68,7 @@ def charge(tariffs: Tariffs, bill: Bill, answer: Answer) -> Charge:
     """What a call that gave this answer cost."""
     usage = believed(bill, answer)
     price = tariffs.of(bill, answer.model_returned)
-    reported = _reported(usage, tariffs.worst(bill))
+    reported = _reported(usage, tariffs.worst(bill)) if usage.cost_usd is not None else None
     if reported is not None:
         computed = min(max(tariffs.cost(price, usage), 0), CEILING) if price and not usage.estimated else None
         return Charge(reported, "reported", usage, words(price), computed)

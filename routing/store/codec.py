@@ -8,7 +8,7 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
 
 from providers.errors import ModelNotFound
@@ -46,6 +46,7 @@ _CLASSES: dict[str, type[Any]] = {
     )
 }
 _FIELDS = {kind: tuple((f.name, f.default) for f in fields(kind)) for kind in _CLASSES.values()}
+_SIMPLE = frozenset((str, int, float, bool, type(None)))
 T = TypeVar("T")
 
 
@@ -67,18 +68,28 @@ def unpack(data: bytes, kind: type[T]) -> T | None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, str | int | float | None):
+    kind: type[Any] = type(value)
+    if kind in _SIMPLE:
         return value
+    if (known := _FIELDS.get(kind)) is None:
+        return _unclassed(value)
+    plain: dict[str, Any] = {"_": kind.__name__}
+    for name, default in known:
+        item = getattr(value, name)
+        if item is not default and item != default:
+            plain[name] = item if type(item) in _SIMPLE else _plain(item)
+    return plain
+
+
+def _unclassed(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in cast("Sequence[Any]", value)]
-    if isinstance(value, bytes):
-        return {"_": "bytes", "b64": b64encode(value).decode()}
     if isinstance(value, Deployment):
         return {"_": "Deployment", "name": [value.provider, value.model, value.endpoint, value.region]}
-    if is_dataclass(value):
-        kind = type(value)
-        told = {name: getattr(value, name) for name, default in _FIELDS[kind] if getattr(value, name) != default}
-        return {"_": kind.__name__} | {name: _plain(item) for name, item in told.items()}
+    if isinstance(value, bytes):
+        return {"_": "bytes", "b64": b64encode(value).decode()}
+    if isinstance(value, str | int | float):
+        return value
     raise TypeError(f"{type(value).__name__} has no place in a record")
 
 
