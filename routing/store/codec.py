@@ -68,7 +68,7 @@ def unpack(data: bytes, kind: type[T]) -> T | None:
 
 
 def _plain(value: Any) -> Any:
-    kind: type[Any] = type(value)
+    kind = cast("type[Any]", type(value))
     if kind in _SIMPLE:
         return value
     if (known := _FIELDS.get(kind)) is None:
