@@ -42,7 +42,7 @@ def test_plenum_is_known_by_every_name_it_runs_under(command: tuple[str, ...]) -
 
 @pytest.mark.parametrize(
     "command",
-    [("npx", "-y", "server-filesystem", "/home/me/plenum-notes"), ("node", "plenum"), ("python", "server.py")],
+    [("npx", "-y", "server-filesystem", "notes/plenum-notes"), ("node", "plenum"), ("python", "server.py")],
 )
 def test_others_are_not_taken_for_plenum(command: tuple[str, ...]) -> None:
     assert not runs_plenum(command)
