@@ -1,5 +1,6 @@
 """Refusals that a person's yes can undo: a name that was nearly right, a budget's edge, a border. Pure but for `agreed`."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -35,7 +36,7 @@ async def persuaded(
             raise
     if found.need_usd:
         app.purse.allow(found.ask.id, found.need_usd)
-    return await persuaded(ctx, app, found.ask, attempt, questions - 1)
+    return await persuaded(ctx, app, replace(found.ask, key=_key(ask, found.question)), attempt, questions - 1)
 
 
 def remedy(app: Any, ask: Ask, refusal: Refusal) -> Remedy | None:
@@ -57,6 +58,11 @@ def remedy(app: Any, ask: Ask, refusal: Refusal) -> Remedy | None:
         question = f"No model inside your allowed regions ({regions}) can answer. May this one question leave them?"
         return Remedy(question, replace(ask, any_region=True))
     return None
+
+
+def _key(ask: Ask, question: str) -> str:
+    """What was asked with this yes: it is no twin of the same ask without it, which is being refused."""
+    return hashlib.sha256(f"{ask.key} {question}".encode()).hexdigest()
 
 
 def _shown(model: str) -> str:

@@ -69,6 +69,22 @@ async def test_a_yes_takes_the_model_that_was_meant(mode: str) -> None:
 
 
 @MODES
+async def test_a_call_with_a_yes_is_no_twin_of_the_one_being_refused_but_of_another_with_the_same_yes(
+    mode: str,
+) -> None:
+    keys: list[str] = []
+    session, _ = client(
+        refusing(TYPO, until=lambda app, ask: keys.append(ask.key) or ask.model == "sim/fast"), mode, YES
+    )
+    async with session:
+        for _ in range(2):
+            await session.call_tool("generate", {"prompt": "x", "model": "sim/fst"})
+    refused, confirmed = keys[0], keys[-1]
+    assert refused != confirmed
+    assert set(keys) == {refused, confirmed}
+
+
+@MODES
 @pytest.mark.parametrize("answer", [NO, DECLINED, None], ids=["no", "declined", "cannot be asked"])
 async def test_without_a_yes_the_refusal_stands(mode: str, answer) -> None:
     session, _ = client(refusing(TYPO, until=lambda app, ask: ask.model == "sim/fast"), mode, answer)
