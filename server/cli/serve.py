@@ -43,7 +43,7 @@ def _place(http: str) -> tuple[str, int]:
 def _over_http(here: World, host: str, port: int, workers: int, *, demo: bool) -> None:
     from server.http.link import Link
     from server.http.serve import Listen, bound, polite
-    from server.http.workers import STATE_KEY, inherited, supervise
+    from server.http.workers import STATE_KEY, end_with_supervisor, inherited, supervise
 
     loaded = here.load()
     tokens = _tokens(loaded, host)
@@ -60,6 +60,7 @@ def _over_http(here: World, host: str, port: int, workers: int, *, demo: bool) -
     if workers > 1:
         supervise(listening, workers, _command(here, f"{host}:{port}", demo=demo), environment)
         return
+    end_with_supervisor(os.environ)
     http, key = loaded.config.http, os.environ.get(STATE_KEY, "")
     server = polite(
         opener(here, demo=demo, in_flight=http.in_flight),

@@ -6,26 +6,28 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 RESTART_S = 1.0  # between the death of a worker and its successor
 END_S = 40.0  # a little more than the workers take for their last calls
-STATE_KEY, SOCKET_FD = "PLENUM_STATE_KEY", "PLENUM_SOCKET_FD"
+STATE_KEY, SOCKET_FD, LIFE_FD = "PLENUM_STATE_KEY", "PLENUM_SOCKET_FD", "PLENUM_LIFE_FD"
 
 
 def supervise(listening: socket.socket, workers: int, command: Sequence[str], environment: Mapping[str, str]) -> None:
     """Keep `workers` processes of `command` on one socket until SIGTERM or SIGINT; the kernel spreads the connections."""
     fd = listening.fileno()
     key = environment.get(STATE_KEY) or secrets.token_hex(32)
-    shared = {**environment, SOCKET_FD: str(fd), STATE_KEY: key}
+    life, _alive = os.pipe()  # we alone hold the writing end: workers read its end when we die, however we die
+    shared = {**environment, SOCKET_FD: str(fd), LIFE_FD: str(life), STATE_KEY: key}
     stop: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda sig, _: stop.append(sig))
 
     def start() -> "subprocess.Popen[bytes]":
         # The command is ours: this interpreter and this package.
-        return subprocess.Popen(command, env=shared, pass_fds=(fd,), stdin=subprocess.DEVNULL)  # noqa: S603
+        return subprocess.Popen(command, env=shared, pass_fds=(fd, life), stdin=subprocess.DEVNULL)  # noqa: S603
 
     running = [start() for _ in range(workers)]
     while not stop:
@@ -49,3 +51,16 @@ def inherited(environment: Mapping[str, str]) -> socket.socket | None:
     """The socket a supervisor passed to this process."""
     fd = environment.get(SOCKET_FD)
     return socket.socket(fileno=os.dup(int(fd))) if fd else None
+
+
+def end_with_supervisor(environment: Mapping[str, str]) -> None:
+    """In a worker: when the supervisor is gone, SIGKILL included, end as on SIGTERM. Calls in flight finish."""
+    if not (fd := environment.get(LIFE_FD)):
+        return
+
+    def wait() -> None:
+        while os.read(int(fd), 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="supervisor's life", daemon=True).start()

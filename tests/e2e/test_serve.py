@@ -1,10 +1,13 @@
 """`plenum serve` as a user starts it: over HTTP with several workers, and for a very long time."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import anyio
@@ -62,6 +65,40 @@ async def test_workers_share_a_port_and_what_one_asked_another_takes_up(mode: st
         server.kill()
         server.wait()
         server.stderr.close()
+
+
+def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+    """The socket is the witness: once supervisor and workers are gone, nobody listens on the port."""
+    command = [*SERVE, "--http", "127.0.0.1:0", "--workers", "2", "--demo"]
+    server = subprocess.Popen(command, env=world(tmp_path), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        address = server.stderr.readline().split("//")[1].split("/")[0]
+        answered_by(address)
+        server.kill()
+        server.wait()
+        until = time.monotonic() + 50
+        while heard(address):
+            assert time.monotonic() < until, "a worker still holds the port"
+            time.sleep(0.05)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # as it should be
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        server.stderr.close()
+
+
+def answered_by(address: str) -> None:
+    """Wait until a worker serves."""
+    assert httpx2.get(f"http://{address}/healthz", timeout=50).status_code == 200
+
+
+def heard(address: str) -> bool:
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port)), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_off_loopback_without_tokens_it_does_not_start(tmp_path: Path) -> None:
