@@ -228,6 +228,7 @@ class Price:
     tiers: tuple["PriceTier", ...] = ()
     per_request: float = 0.0  # USD for every call that was answered (Perplexity's search fee)
     source: str = ""  # where from, and as of when
+    other: str = ""  # what a second source says, where it disagrees
 
 
 @dataclass(frozen=True, slots=True)

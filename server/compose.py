@@ -5,7 +5,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -14,6 +14,7 @@ from functools import partial
 from anyio.to_thread import run_sync
 
 from providers.catalog import cost_nano, price
+from providers.catalog.published import Published
 from providers.catalog.tokens import Counter
 from providers.http import Http
 from providers.simulator import MODELS as SIM_MODELS
@@ -48,7 +49,7 @@ from routing.store.tokens import Token
 from routing.strategies import names as strategies
 from routing.types import Ask, Deployment
 
-from . import settings
+from . import prices, settings
 from .app import App
 from .background import background
 from .caching import response_cache, semantic
@@ -126,7 +127,8 @@ async def _budgets(ground: Ground, config: Config, tokens: Sequence[Token]) -> N
 
 
 async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo: bool) -> Ground:
-    wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment))
+    newer = prices.kept(loaded.folders.data)
+    wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment), published=newer)
     hub, traffic = Hub(), Traffic(time.monotonic)
     store = await stack.enter_async_context(_ledger(loaded))
     hub.subscribe(Tally(store.books))
@@ -147,7 +149,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
         traffic,
         store,
         Counter(),
-        Tracker(store.ledger, Tariffs(cost_nano, _found_price), observer=hub),
+        Tracker(store.ledger, Tariffs(cost_nano, partial(_found_price, newer)), observer=hub),
         _recall(store, loaded.config, hub, sources, cache),
         sources,
         cache,
@@ -208,8 +210,8 @@ def _foreseen(*steps: Step) -> Step:
     return _all
 
 
-def _found_price(provider: str, model: str) -> Price | None:
-    return price(provider, model, datetime.now(UTC))
+def _found_price(newer: Callable[[], Published], provider: str, model: str) -> Price | None:
+    return price(provider, model, datetime.now(UTC), published=newer())
 
 
 def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:

@@ -18,6 +18,7 @@ from .background import background
 from .config import ConfigFault, Loaded
 from .config.world import World
 from .context import upstreams
+from .prices import FILE as PRICES
 from .security.keys import FILE
 
 EVERY_S = 1.0
@@ -75,6 +76,7 @@ def stamps(loaded: Loaded, world: World) -> Stamps:
         world.cwd / "plenum.toml",
         folders.config / "plenum.toml",
         folders.data / FILE,
+        folders.data / PRICES,
     }
     hour = "hour", int(time.time() // 3600), 0  # prices may change with it, and models retire
     return [hour, *(stamp for file in sorted(files) if (stamp := _stamp(file)) is not None)]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from providers.catalog import Override, card, group, price
+from providers.catalog.published import NOTHING, Published
 from providers.dialects import load
 from providers.http import Http, HttpProvider, Timeouts
 from providers.http.provider import Route
@@ -25,11 +26,12 @@ def _utc() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Wires:
-    """What HTTP providers share: the engine, the proxy for a URL if there is one, and the clock prices go by."""
+    """What providers share: the engine, the proxy for a URL, the clock prices go by, the price table a user fetched."""
 
     http: Http
     proxy: Callable[[str], str | None] = lambda _: None
     now: Now = _utc
+    published: Callable[[], Published] = lambda: NOTHING
 
 
 class Roster:
@@ -100,7 +102,8 @@ class Roster:
         if self.seat.local:
             return Price(0.0, 0.0, source="local")
         name = self.seat.row.name if self.seat.row else self.seat.name
-        return price(name, said.base if said and said.base else model, self._wires.now(), self._listed.get(model))
+        base = said.base if said and said.base else model
+        return price(name, base, self._wires.now(), self._listed.get(model), self._wires.published())
 
     def _allowed(self, model: str) -> bool:
         allow, deny = self._filter.allow, self._filter.deny

@@ -6,12 +6,13 @@ a `Tariff` is evaluated for a moment. Money is counted in integer nano-dollars, 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from typing import Any
 
 from ..types import Listed, Price, PriceTier, Usage
+from .published import NOTHING, Published
 from .rows import canonical, row
 from .snapshot import snapshot
 
@@ -60,16 +61,25 @@ class Tariff:
         return any(rate.minutes for rate in self.rates)
 
 
-def price(provider: str, model: str, now: datetime, listed: Listed | None = None) -> Price | None:
-    """The tariff of a model at a provider, None where nobody publishes one. Configuration overlays it, not this."""
+def price(
+    provider: str, model: str, now: datetime, listed: Listed | None = None, published: Published = NOTHING
+) -> Price | None:
+    """The tariff of a model at a provider, None where nobody publishes one. Configuration overlays it, not this.
+
+    Strongest first: the provider's live list, a table the user fetched, the bundled one. `other` tells where two disagree.
+    """
     name = canonical(provider)
     known = row(name)
     if known is not None and known.local:
         return FREE
+    bundled = tariff(name, model)
     if listed is not None and listed.input_price is not None and listed.output_price is not None:
-        return _listed(name, model, now, listed)
-    found = tariff(name, model)
-    return found.at(now) if found else None
+        said = Price(listed.input_price, listed.output_price, source=f"{name}'s own list")
+        return _settled(said, bundled, now)
+    newer = published.price(name, model)
+    if newer is not None:
+        return _settled(newer, bundled, now)
+    return bundled.at(now) if bundled else None
 
 
 def cost_nano(price: Price, usage: Usage) -> int:
@@ -127,13 +137,14 @@ def _index(table: str) -> tuple[Mapping[str, Mapping[str, Any]], Sequence[tuple[
     return exact, [(re.compile(entry["like"]), entry) for entry in entries if "like" in entry]
 
 
-def _listed(provider: str, model: str, now: datetime, listed: Listed) -> Price:
-    known = tariff(provider, model)
-    assert listed.input_price is not None and listed.output_price is not None  # noqa: PT018 - the caller looked
-    bundled = known.at(now) if known else None
-    if bundled and (bundled.input, bundled.output) == (listed.input_price, listed.output_price):
-        return bundled  # the same tariff, with its tiers and cache prices
-    return Price(listed.input_price, listed.output_price, source=f"{provider}'s own list")
+def _settled(newer: Price, bundled: Tariff | None, now: datetime) -> Price:
+    """The bundled tariff where it has this very price: it knows tiers, hours and dates as well. Else the newer price."""
+    if bundled is None:
+        return newer
+    if any((rate.price.input, rate.price.output) == (newer.input, newer.output) for rate in bundled.rates):
+        return bundled.at(now)
+    ours = bundled.at(now)
+    return replace(newer, other=f"{ours.source.partition(',')[0]} says ${ours.input:g} and ${ours.output:g}")
 
 
 def _rate(fields: Mapping[str, Any]) -> Rate:

@@ -126,6 +126,19 @@ def price_drift(evidence: Evidence) -> Iterator[Recommendation]:
             )
 
 
+def disputed(evidence: Evidence) -> Iterator[Recommendation]:
+    """Models in use on whose price two tables disagree."""
+    used = {f"{line.provider}/{line.model}" for line in evidence.lines}
+    for d in evidence.deployments:
+        if d.price is not None and d.price.other and d.name in used:
+            said = f"{d.price.source} says ${d.price.input:g} and ${d.price.output:g}"
+            yield Recommendation(
+                f"two sources disagree on {d.name} (USD per million tokens in and out): {said}, {d.price.other}",
+                0.0,
+                f'look at the provider\'s price page and set the price of "{d.model}" in [[providers.{d.provider}.models]]',
+            )
+
+
 def unpriced(evidence: Evidence) -> Iterator[Recommendation]:
     """Calls whose cost nobody knows."""
     counts: dict[str, int] = defaultdict(int)
@@ -145,6 +158,7 @@ SOURCES = (
     unused_max_tokens,
     exact_cache,
     price_drift,
+    disputed,
     unpriced,
 )
 

@@ -22,6 +22,7 @@ from server.config.world import world
 from server.tools.costs import Costs, as_json, query, spending
 
 from . import Common, Exit
+from ._columns import columns
 from .ask import opened
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -109,15 +110,7 @@ def _table(found: dict[str, Any]) -> list[str]:
                 "" if each is None else dollars(each),
             )
         )
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    return [
-        "  ".join(_cell(cell, width, at) for at, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
-
-
-def _cell(cell: str, width: int, at: int) -> str:
-    return cell.ljust(width) if at == 0 else cell.rjust(width)
+    return columns(rows)
 
 
 def _budgets(found: dict[str, Any]) -> list[str]:

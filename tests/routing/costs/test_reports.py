@@ -10,6 +10,7 @@ from routing.costs.forecast import forecast
 from routing.costs.recommendations import (
     Evidence,
     cheaper_equivalent,
+    disputed,
     exact_cache,
     long_history,
     price_drift,
@@ -194,6 +195,17 @@ def test_advice_is_given_for_prefixes_histories_limits_repeats_and_drift():
     (drift,) = price_drift(evidence(habits=Habits(told=(Told("alpha", "m1", 5, 110, 100),))))
     assert "+10%" in drift.text
     assert list(price_drift(evidence(habits=Habits(told=(Told("alpha", "m1", 5, 101, 100),))))) == []
+
+
+def test_a_price_two_tables_disagree_on_is_told_of_models_in_use_alone():
+    price = Price(3.0, 9.0, source="models.dev 2026-11-21", other="genai-prices 0.2.3 says $2 and $8")
+    doubted = [deployment("alpha", "m1", price), deployment("alpha", "m2", price)]
+    (advice,) = disputed(evidence(line(), deployments=doubted))
+    assert (
+        "alpha/m1" in advice.text
+        and "models.dev 2026-11-21 says $3 and $9, genai-prices 0.2.3 says $2 and $8" in advice.text
+    )
+    assert "[[providers.alpha.models]]" in advice.action
 
 
 def test_amounts_are_readable():
