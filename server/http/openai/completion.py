@@ -18,7 +18,7 @@ from .calls import AnswerSoFar, Calls, Grown
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 quoted = json.encoder.encode_basestring  # a string as JSON, in C
 LAST = b"data: [DONE]\n\n"
-_FINISH: dict[FinishReason | None, str] = {"context_length": "length", "paused": "length", None: "stop"}
+_CUT = frozenset[FinishReason | None]({"context_length", "paused", "error", None})  # None: nobody said why it ended
 
 
 def dumped(value: Any) -> bytes:
@@ -38,9 +38,9 @@ def usage(used: Usage) -> dict[str, Any]:
 
 
 def finish(answer: Answer) -> str:
-    """Why it stopped, in OpenAI's words."""
+    """Why it stopped, in OpenAI's words; "stop" only where the provider said so."""
     reason = answer.finish_reason
-    return _FINISH.get(reason) or str(reason)
+    return "length" if reason in _CUT else str(reason)
 
 
 def named(result: Result) -> str:

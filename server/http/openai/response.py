@@ -6,7 +6,7 @@ What a stream told item by item is what its last event holds whole: both are mad
 import time
 from typing import Any
 
-from providers.types import Delta, Usage
+from providers.types import Delta, FinishReason, Usage
 from routing.types import Result
 from server import receipts
 
@@ -15,7 +15,7 @@ from .completion import bare, dumped, named, quoted
 from .items import Event, Items
 from .responses import PREFIX, ResponsesBody
 
-_CUT = {"length": "max_output_tokens", "context_length": "max_output_tokens", "content_filter": "content_filter"}
+_WHOLE = frozenset[FinishReason | None]({"stop", "tool_calls"})
 
 
 def usage(used: Usage) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Response:
     def _ended(self, result: Result, items: Items) -> dict[str, Any]:
         answer = result.answer
         self._id, self._model = result.receipt.id, named(result)
-        why = _CUT.get(answer.finish_reason or "")
+        why = _cut(answer.finish_reason)
         response = self._response("incomplete" if why else "completed", items.items)
         response |= {"usage": usage(answer.usage), "incomplete_details": {"reason": why} if why else None}
         return response | ({"plenum": {"receipt": receipts.as_json(result.receipt)}} if self._receipt else {})
@@ -131,6 +131,13 @@ class Response:
             "usage": None,
             **self._echo,
         }
+
+
+def _cut(reason: FinishReason | None) -> str | None:
+    """Why it is incomplete, in OpenAI's words; a provider that does not say why it ended was cut."""
+    if reason in _WHOLE:
+        return None
+    return "content_filter" if reason == "content_filter" else "max_output_tokens"
 
 
 def _echo(body: ResponsesBody) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from behind import behind
 from wire import post, send, status
 
 from providers.errors import ContentRefused, RateLimited
-from providers.simulator import Conduct, Scenario
+from providers.simulator import Conduct, Scenario, parse_fault
 from providers.types import Answer, ToolCall
 from routing import errors
 from server.http.openai.calls import Calls
+from server.http.openai.completion import finish
 from server.http.openai.faults import fault
 
 pytestmark = pytest.mark.anyio
@@ -115,6 +116,33 @@ async def test_two_hundred_streams_at_once_all_end_well(tmp_path: Path) -> None:
                 for number in range(200):
                     tasks.start_soon(one, number)
     assert ended == [True] * 200
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+@pytest.mark.parametrize("fault", ["no_finish", "cut_stream", "bad_chunk"])
+async def test_a_stream_that_breaks_ends_with_an_error_event_and_never_as_if_it_were_whole(
+    tmp_path: Path, path: str, fault: str
+) -> None:
+    scenario = Scenario(models={"*": Conduct(script=(parse_fault(fault),), repeat=True)})
+    asked = chat("Tell me about rivers.", stream=True)
+    if path.endswith("responses"):
+        asked["input"] = asked.pop("messages")[0]["content"]
+    async with behind(tmp_path, scenario) as here:
+        found, text = await post(here.port, json.dumps(asked).encode(), path=path, patience=60)
+    events = text.decode()
+    assert found == 200 and '"error"' in events
+    for end in ("[DONE]", '"finish_reason":"', "response.completed", "response.incomplete"):
+        assert end not in events
+
+
+@pytest.mark.parametrize("reason", [None, "paused", "error", "context_length", "length"])
+def test_an_answer_that_does_not_say_it_is_whole_is_called_cut(reason) -> None:
+    assert finish(Answer("x", finish_reason=reason)) == "length"
+
+
+@pytest.mark.parametrize("reason", ["stop", "tool_calls", "content_filter"])
+def test_what_the_provider_said_of_the_end_is_passed_on(reason) -> None:
+    assert finish(Answer("x", finish_reason=reason)) == reason
 
 
 STATUSES = {
