@@ -19,6 +19,7 @@ from .conversations import packed_turn
 from .errors import InvalidRequest, Refusal
 from .events import CacheLooked, Observer, StoreFailed, unobserved
 from .ports import Flight, NoRecall, Recall
+from .shelter import Shelter
 from .store.archive import Archive, Claims, Record
 from .store.codec import pack, unpack
 from .store.faults import StoreFault
@@ -33,7 +34,7 @@ class Twin:
     """An ask that runs: who comes with the same one waits here."""
 
     key: str
-    ended: anyio.Event = field(default_factory=anyio.Event)
+    shelter: Shelter = field(default_factory=Shelter)
     outcome: Result | Refusal | None = None
 
 
@@ -88,15 +89,16 @@ class Replay:
                 return
         twin = self._running[name] = Twin(key)
         try:
-            async with self._lead(ask, key, twin) as flight:
-                yield flight
+            with twin.shelter.working():
+                async with self._lead(ask, key, twin) as flight:
+                    yield flight
         except Refusal as refusal:
             twin.outcome = twin.outcome or refusal
             raise
         finally:
             if self._running.get(name) is twin:
                 del self._running[name]
-            twin.ended.set()
+            twin.shelter.end()
 
     def undelivered(self, id: str) -> None:  # noqa: A002
         """The answer with this id did not reach its caller after all: the same ask is replayed for ten minutes."""
@@ -216,7 +218,7 @@ async def _join(twin: Twin, key: str) -> Result | None:
     """The outcome of a running twin; None when it was cancelled and somebody else should lead. Raises its refusal."""
     if twin.key != key:
         raise _other_arguments()
-    await twin.ended.wait()
+    await twin.shelter.wait()
     if isinstance(twin.outcome, Refusal):
         raise copy(twin.outcome)
     return twin.outcome

@@ -1,6 +1,7 @@
 """Single flight: of those who ask the same at the same time one works, the others wait for what it finds.
 
-Within the process by events, over a fleet by `routing/store/shared.py`. Who leads may be cancelled: another one leads then.
+Within the process by events, over a fleet by `routing/store/shared.py`. Who leads and is cancelled brings the work to its
+end first where others wait for it (`shelter.py`); where nobody did, the next one leads.
 """
 
 import secrets
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from ..errors import Refusal
+from ..shelter import Shelter
 from ..store.shared import Flights, SharedLost
 from ..types import Result
 
@@ -26,7 +28,7 @@ class Lead:
 
     result: Result | None = None
     refusal: Refusal | None = None
-    ended: anyio.Event = field(default_factory=anyio.Event)
+    shelter: Shelter = field(default_factory=Shelter)
 
 
 class SingleFlight:
@@ -42,7 +44,7 @@ class SingleFlight:
     async def outcome(self, name: Hashable) -> Result | None:
         """What the one who works finds; None when he gave up. Raises the refusal he ended with."""
         lead = self._running[name]
-        await lead.ended.wait()
+        await lead.shelter.wait()
         if lead.refusal is not None:
             raise copy(lead.refusal)
         return lead.result
@@ -52,13 +54,14 @@ class SingleFlight:
         """Work inside, while nobody else does."""
         lead = self._running[name] = Lead()
         try:
-            yield lead
+            with lead.shelter.working():
+                yield lead
         except Refusal as refusal:
             lead.refusal = refusal
             raise
         finally:
             del self._running[name]
-            lead.ended.set()
+            lead.shelter.end()
 
 
 @dataclass(frozen=True, slots=True)
