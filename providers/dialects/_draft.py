@@ -1,11 +1,11 @@
 """An answer in the making: what every dialect's fold gathers into, and the one vocabulary of finish reasons."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 from ..errors import Billed, Malformed, ProviderError
-from ..types import Answer, FinishReason, Reasoning, ToolCall, Usage
+from ..types import Answer, Delta, FinishReason, Reasoning, ToolCall, Usage
 from ._errors import classify, in_band
 from ._json import count, read_json, scrub
 
@@ -33,6 +33,9 @@ FINISH: dict[str, FinishReason] = {
         "error",
     ),
 }
+
+
+NOTHING: tuple[Delta, ...] = ()
 
 
 class CallDraft:
@@ -103,12 +106,30 @@ class Draft:
         """The error a provider put inside an answer that began as a success."""
         return classify(in_band(body, billed=self.billed))
 
-    def think(self, key: Any, piece: str) -> None:
-        """Add thinking text to the block of this key."""
+    def say(self, piece: Any) -> tuple[Delta, ...]:
+        """Add text, if it is some."""
+        if piece.__class__ is not str or not piece:
+            return NOTHING
+        self.text.append(piece)
+        return (Delta("text", piece if piece.isascii() else scrub(piece)),)
+
+    def think(self, key: Any, piece: Any) -> tuple[Delta, ...]:
+        """Add thinking text, if it is some, to the block of this key."""
+        if piece.__class__ is not str or not piece:
+            return NOTHING
         thought = self.thoughts.get(key)
         if thought is None:
             thought = self.thoughts[key] = Thought()
         thought.pieces.append(piece)
+        return (Delta("reasoning", scrub(piece)),)
+
+    def argue(self, key: Any, piece: str) -> tuple[Delta, ...]:
+        """Add a piece to the arguments of the call of this key, if there is one."""
+        call = self.calls.get(key)
+        if call is None or not piece:
+            return NOTHING
+        call.arguments.append(piece)
+        return (Delta("tool", scrub(piece)),)
 
     def sign(self, key: Any, signature: str | None, *, redacted: bool = False) -> None:
         """Bind the block of this key to the signature the provider wants back."""
@@ -155,6 +176,33 @@ class Draft:
         if finish == "stop" and has_calls:
             return "tool_calls"  # Gemini and Ollama say `stop`
         return finish
+
+
+class TypedFold:
+    """Folds events that say their type, each by the method `read` names. The type stands in the event or on its line."""
+
+    def __init__(self, read: Mapping[str, Callable[[Any], tuple[Delta, ...]]]) -> None:
+        self.done = False
+        self._draft = Draft()
+        self._read = read
+
+    def event(self, name: str, data: bytes) -> Sequence[Delta]:
+        if data == b"[DONE]" or data.strip() == b"[DONE]":
+            self.done = True
+            return NOTHING
+        event = self._draft.read(data)
+        kind = event.get("type") or name
+        read = self._read.get(kind) if kind.__class__ is str else None
+        if read is not None:
+            return read(event)
+        if self._failed(kind, event):
+            raise self._draft.failure(event)
+        return NOTHING
+
+    def _failed(self, kind: Any, event: Mapping[str, Any]) -> bool:
+        """Whether an event nobody reads is an error."""
+        del kind
+        return bool(event.get("error"))
 
 
 def usage(given: Any, produced: Any, *, cached: Any = 0, write: Any = 0, reasoning: Any = 0) -> Usage:

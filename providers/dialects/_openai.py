@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import Malformed
+from ..errors import Malformed, ProviderError
 from ..types import Capability, Embeddings, Listed, Usage
 from . import Call
 from ._draft import usage
+from ._errors import classify, complaint
 from ._json import amount, count, items, mapping, objects, scrub, string
 
 _TICK = 1e-10  # USD; xAI's cost_in_usd_ticks, equal to genai-prices in 6 of 6 recordings
@@ -27,6 +28,29 @@ def bearer(key: str | None) -> Mapping[str, str]:
 def first(*values: Any) -> Any:
     """The first value that is there."""
     return next((value for value in values if value is not None), None)
+
+
+class Speaker:
+    """What a dialect of OpenAI's has beside its answers: keys, complaints, embeddings, model lists."""
+
+    def headers(self, key: str | None) -> Mapping[str, str]:
+        return bearer(key)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+        return classify(complaint(status, headers, body))
+
+    def render_embed(self, texts: Sequence[str], model: str) -> Call:
+        """At most 2,048 inputs and 300,000 tokens at OpenAI; splitting is the caller's work."""
+        return Call("/embeddings", {"model": model, "input": list(texts), "encoding_format": "float"})
+
+    def parse_embed(self, body: Any) -> Embeddings:
+        return parse_embed(body)
+
+    def render_list(self) -> Call:
+        return Call("/models", method="GET")
+
+    def parse_list(self, body: Any) -> tuple[Sequence[Listed], str | None]:
+        return parse_list(body)
 
 
 def chat_usage(raw: Any, *, beside: bool) -> Usage | None:
@@ -102,11 +126,6 @@ def _capabilities(entry: Mapping[str, Any]) -> frozenset[Capability] | None:
         found.add("vision")
     found.add("streaming")
     return frozenset(found)
-
-
-def render_embed(texts: Sequence[str], model: str) -> Call:
-    """Write `POST /embeddings`: at most 2,048 inputs and 300,000 tokens at OpenAI; splitting is the caller's work."""
-    return Call("/embeddings", {"model": model, "input": list(texts), "encoding_format": "float"})
 
 
 def parse_embed(body: Any) -> Embeddings:

@@ -24,7 +24,7 @@ from ..types import (
     Usage,
 )
 from . import Call
-from ._draft import CallDraft, Draft, sign, signed, usage
+from ._draft import NOTHING, CallDraft, TypedFold, sign, signed, usage
 from ._errors import classify, complaint
 from ._json import count, dump, mapping, objects, scrub, string
 from ._write import (
@@ -48,18 +48,13 @@ _LACKS: tuple[Wish, ...] = ("seed", "frequency_penalty", "presence_penalty")
 _MOST_HINTS = 4  # cache breakpoints per request
 _COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
 _EPHEMERAL = {"type": "ephemeral"}
-_NOTHING: tuple[Delta, ...] = ()
 
 
-class Fold:
+class Fold(TypedFold):
     """Folds content blocks; usage of `message_start` is overwritten by the cumulative one of `message_delta`."""
 
     def __init__(self) -> None:
-        self.done = False
-        self._draft = Draft()
-        self._usage: dict[str, Any] = {}
-        self._counted = False  # the final usage came, not only the one the stream began with
-        self._read: Mapping[str, Callable[[Any], tuple[Delta, ...]]] = {
+        read: Mapping[str, Callable[[Any], tuple[Delta, ...]]] = {
             "content_block_delta": self._delta,
             "content_block_start": self._block,
             "content_block_stop": self._closed,
@@ -68,16 +63,9 @@ class Fold:
             "message_stop": self._finished,
             "error": self._error,
         }
-
-    def event(self, name: str, data: bytes) -> Sequence[Delta]:
-        event = self._draft.read(data)
-        kind = event.get("type") or name
-        read = self._read.get(kind) if kind.__class__ is str else None
-        if read is not None:
-            return read(event)
-        if event.get("error"):
-            raise self._draft.failure(event)
-        return _NOTHING
+        super().__init__(read)
+        self._usage: dict[str, Any] = {}
+        self._counted = False  # the final usage came, not only the one the stream began with
 
     def whole(self, body: Any) -> Sequence[Delta]:
         message = self._draft.read_whole(body)
@@ -102,16 +90,16 @@ class Fold:
         self._draft.model = string(message.get("model"))
         self._draft.request_id = string(message.get("id"))
         self._usage |= mapping(message.get("usage"))
-        return _NOTHING
+        return NOTHING
 
     def _block(self, event: Any) -> tuple[Delta, ...]:
         index, block = _place(event), mapping(event.get("content_block"))
         match block.get("type"):
             case "text":
-                return self._say(block.get("text"))
+                return self._draft.say(block.get("text"))
             case "thinking":
                 self._draft.sign(index, sign(NAME, block.get("signature")))
-                return self._think(index, block.get("thinking"))
+                return self._draft.think(index, block.get("thinking"))
             case "redacted_thinking":
                 self._draft.sign(index, sign(NAME, block.get("data")), redacted=True)
                 return (Delta("alive"),)
@@ -129,38 +117,25 @@ class Fold:
     def _delta(self, event: Any) -> tuple[Delta, ...]:
         delta = event.get("delta")
         if delta.__class__ is not dict:
-            return _NOTHING
+            return NOTHING
         text = delta.get("text")
         if text:
-            return self._say(text)
+            return self._draft.say(text)
         index = _place(event)
         if piece := delta.get("thinking"):
-            return self._think(index, piece)
-        if (piece := string(delta.get("partial_json"))) and index in self._draft.calls:
-            self._draft.calls[index].arguments.append(piece)
-            return (Delta("tool", scrub(piece)),)
+            return self._draft.think(index, piece)
+        if piece := string(delta.get("partial_json")):
+            return self._draft.argue(index, piece)
         if signature := delta.get("signature"):
             self._draft.sign(index, sign(NAME, signature))
             return (Delta("alive"),)
-        return _NOTHING
-
-    def _say(self, text: Any) -> tuple[Delta, ...]:
-        if text.__class__ is not str or not text:
-            return _NOTHING
-        self._draft.text.append(text)
-        return (Delta("text", text if text.isascii() else scrub(text)),)
-
-    def _think(self, index: int, piece: Any) -> tuple[Delta, ...]:
-        if piece.__class__ is not str or not piece:
-            return _NOTHING
-        self._draft.think(index, piece)
-        return (Delta("reasoning", scrub(piece)),)
+        return NOTHING
 
     def _closed(self, event: Any) -> tuple[Delta, ...]:
         call = self._draft.calls.get(_place(event))
         if call is not None and not call.arguments:
             call.arguments.append("{}")
-        return _NOTHING
+        return NOTHING
 
     def _stopped(self, event: Any) -> tuple[Delta, ...]:
         delta = mapping(event.get("delta"))
@@ -170,11 +145,11 @@ class Fold:
             self._counted = True
         if explanation := string(mapping(delta.get("stop_details")).get("explanation")):
             self._draft.refusal.append(explanation)
-        return _NOTHING
+        return NOTHING
 
     def _finished(self, _: Any) -> tuple[Delta, ...]:
         self.done = True
-        return _NOTHING
+        return NOTHING
 
     def _error(self, event: Any) -> tuple[Delta, ...]:
         raise self._draft.failure(event)

@@ -25,7 +25,7 @@ from ..types import (
     Usage,
 )
 from . import Call
-from ._draft import CallDraft, Draft, usage
+from ._draft import NOTHING, CallDraft, TypedFold, usage
 from ._errors import classify, complaint
 from ._json import count, items, mapping, objects, scrub, string
 from ._openai import bearer, first, vector
@@ -33,17 +33,13 @@ from ._write import EFFORTS, Granted, budget, data_url, grant, results, system_t
 
 NAME = "cohere"
 _MOST_STOPS = 5
-_NOTHING: tuple[Delta, ...] = ()
 
 
-class Fold:
+class Fold(TypedFold):
     """Folds typed events, each with its piece under `delta.message`."""
 
     def __init__(self) -> None:
-        self.done = False
-        self._draft = Draft()
-        self._usage: Usage | None = None
-        self._read: Mapping[str, Callable[[Any], tuple[Delta, ...]]] = {
+        read: Mapping[str, Callable[[Any], tuple[Delta, ...]]] = {
             "message-start": self._begun,
             "content-start": self._content,
             "content-delta": self._content,
@@ -52,19 +48,11 @@ class Fold:
             "tool-call-delta": self._arguments,
             "message-end": self._ended,
         }
+        super().__init__(read)
+        self._usage: Usage | None = None
 
-    def event(self, name: str, data: bytes) -> Sequence[Delta]:
-        if data == b"[DONE]" or data.strip() == b"[DONE]":
-            self.done = True
-            return _NOTHING
-        event = self._draft.read(data)
-        kind = event.get("type") or name
-        read = self._read.get(kind) if kind.__class__ is str else None
-        if read is not None:
-            return read(event)
-        if event.get("error") or kind == "error" or (kind == "" and "message" in event):
-            raise self._draft.failure(event)
-        return _NOTHING
+    def _failed(self, kind: Any, event: Mapping[str, Any]) -> bool:
+        return bool(event.get("error")) or kind == "error" or (kind == "" and "message" in event)
 
     def whole(self, body: Any) -> Sequence[Delta]:
         answer = self._draft.read_whole(body)
@@ -87,28 +75,18 @@ class Fold:
 
     def _begun(self, event: Any) -> tuple[Delta, ...]:
         self._draft.request_id = string(event.get("id"))
-        return _NOTHING
+        return NOTHING
 
     def _content(self, event: Any) -> tuple[Delta, ...]:
         return self._piece(_message(event).get("content"))
 
     def _piece(self, block: Any) -> tuple[Delta, ...]:
         if block.__class__ is not dict:
-            return _NOTHING
-        text, thought = block.get("text"), block.get("thinking")
-        if text.__class__ is str and text:
-            self._draft.text.append(text)
-            return (Delta("text", text if text.isascii() else scrub(text)),)
-        return self._think(thought)
+            return NOTHING
+        return self._draft.say(block.get("text")) or self._draft.think(0, block.get("thinking"))
 
     def _plan(self, event: Any) -> tuple[Delta, ...]:
-        return self._think(_message(event).get("tool_plan"))
-
-    def _think(self, piece: Any) -> tuple[Delta, ...]:
-        if piece.__class__ is not str or not piece:
-            return _NOTHING
-        self._draft.think(0, piece)
-        return (Delta("reasoning", scrub(piece)),)
+        return self._draft.think(0, _message(event).get("tool_plan"))
 
     def _call(self, event: Any) -> tuple[Delta, ...]:
         call = mapping(_message(event).get("tool_calls"))
@@ -118,12 +96,8 @@ class Fold:
         return (Delta("tool", scrub(arguments)),)
 
     def _arguments(self, event: Any) -> tuple[Delta, ...]:
-        call = self._draft.calls.get(_place(event))
-        piece = string(mapping(mapping(_message(event).get("tool_calls")).get("function")).get("arguments"))
-        if call is None or not piece:
-            return _NOTHING
-        call.arguments.append(piece)
-        return (Delta("tool", scrub(piece)),)
+        function = mapping(mapping(_message(event).get("tool_calls")).get("function"))
+        return self._draft.argue(_place(event), string(function.get("arguments")))
 
     def _ended(self, event: Any) -> tuple[Delta, ...]:
         delta = mapping(event.get("delta"))
@@ -131,7 +105,7 @@ class Fold:
         self._usage = _usage(delta.get("usage")) or self._usage
         if delta.get("error"):
             raise self._draft.failure(delta)
-        return _NOTHING
+        return NOTHING
 
 
 def _message(event: Any) -> dict[str, Any]:

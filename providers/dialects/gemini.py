@@ -26,7 +26,7 @@ from ..types import (
     Usage,
 )
 from . import Call
-from ._draft import FINISH, CallDraft, Draft, sign, signed, usage
+from ._draft import FINISH, NOTHING, CallDraft, Draft, sign, signed, usage
 from ._errors import clamp_wait, classify, complaint
 from ._json import count, dump, items, mapping, objects, read_json, scrub, string
 from ._openai import vector
@@ -46,7 +46,6 @@ _FIELDS = {
 }
 # Vertex may write the enumeration as numbers; above these the two APIs number differently.
 _NUMBERED = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
-_NOTHING: tuple[Delta, ...] = ()
 
 
 class Fold:
@@ -62,7 +61,7 @@ class Fold:
     def event(self, name: str, data: bytes) -> Sequence[Delta]:
         if data.strip() == b"[DONE]":
             self.done = True
-            return _NOTHING
+            return NOTHING
         return self._response(name, self._draft.read(data))
 
     def whole(self, body: Any) -> Sequence[Delta]:
@@ -89,7 +88,7 @@ class Fold:
         if reason := string(mapping(response.get("promptFeedback")).get("blockReason")):
             draft.finish_raw = reason
             draft.refusal.append(f"the prompt was blocked: {reason}")
-        return _NOTHING
+        return NOTHING
 
     def _candidate(self, candidate: Mapping[str, Any]) -> Sequence[Delta]:
         deltas: list[Delta] = []
@@ -106,14 +105,8 @@ class Fold:
     def _part(self, part: Mapping[str, Any]) -> tuple[Delta, ...]:
         if isinstance(part.get("functionCall"), dict):
             return self._call(part["functionCall"], part.get("thoughtSignature"))
-        text = part.get("text")
-        if text.__class__ is not str or not text:
-            return _NOTHING
-        if part.get("thought") is True:
-            self._draft.think(0, text)
-            return (Delta("reasoning", scrub(text)),)
-        self._draft.text.append(text)
-        return (Delta("text", text if text.isascii() else scrub(text)),)
+        thought = part.get("thought") is True
+        return self._draft.think(0, part.get("text")) if thought else self._draft.say(part.get("text"))
 
     def _call(self, call: Mapping[str, Any], signature: Any) -> tuple[Delta, ...]:
         calls, arguments = self._draft.calls, dump(mapping(call.get("args")))

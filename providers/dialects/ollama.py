@@ -24,7 +24,7 @@ from ..types import (
     Usage,
 )
 from . import Call
-from ._draft import CallDraft, Draft, usage
+from ._draft import NOTHING, CallDraft, Draft, usage
 from ._errors import classify, complaint
 from ._json import dump, items, mapping, objects, scrub, string
 from ._openai import bearer, vector
@@ -35,7 +35,6 @@ _LEAST_WINDOW = 8192  # Ollama's own default is 4,096 below 24 GiB, too small fo
 _SMALL_WINDOW = 32_768  # up to here a model's whole window is asked for: a changed window reloads the model
 _OUTPUT_RESERVE = 4096
 _IMAGE_TOKENS = 1024
-_NOTHING: tuple[Delta, ...] = ()
 
 
 class Fold:
@@ -75,15 +74,8 @@ class Fold:
 
     def _message(self, message: Any) -> tuple[Delta, ...]:
         if message.__class__ is not dict:
-            return _NOTHING
-        deltas: tuple[Delta, ...] = _NOTHING
-        thought, text = message.get("thinking"), message.get("content")
-        if thought.__class__ is str and thought:
-            self._draft.think(0, thought)
-            deltas += (Delta("reasoning", scrub(thought)),)
-        if text.__class__ is str and text:
-            self._draft.text.append(text)
-            deltas += (Delta("text", text if text.isascii() else scrub(text)),)
+            return NOTHING
+        deltas = self._draft.think(0, message.get("thinking")) + self._draft.say(message.get("content"))
         if message.get("tool_calls"):
             deltas += tuple(self._call(call) for call in objects(message["tool_calls"]))
         return deltas

@@ -6,13 +6,11 @@ Sources: openai SDK 3.52 `types/chat`, recorded exchanges of 16 providers, guide
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..errors import Malformed, ProviderError
+from ..errors import Malformed
 from ..types import (
     Answer,
     Delta,
-    Embeddings,
     Image,
-    Listed,
     Message,
     ModelCard,
     Reasoning,
@@ -22,13 +20,11 @@ from ..types import (
     ToolCall,
 )
 from . import Call, _openai
-from ._draft import CallDraft, Draft, sign, signed
-from ._errors import classify, complaint
+from ._draft import NOTHING, CallDraft, Draft, sign, signed
 from ._json import dump, mapping, objects, scrub, string
 from ._write import Granted, data_url, grant, is_object, results, schema_words, short_id, tighten
 
 NAME = "openai_chat"
-_NOTHING: tuple[Delta, ...] = ()
 _MOST_STOPS = 4  # OpenAI's limit
 
 
@@ -46,16 +42,16 @@ class Fold:
     def event(self, name: str, data: bytes) -> Sequence[Delta]:
         if data == b"[DONE]" or data.strip() == b"[DONE]":
             self.done = True
-            return _NOTHING
+            return NOTHING
         chunk = self._draft.read(data)
         self._envelope(name, chunk)
         choices = chunk.get("choices")
         if choices.__class__ is not list:
-            return _NOTHING
+            return NOTHING
         for choice in choices:
             if choice.__class__ is dict and not choice.get("index"):
                 return self._choice(choice, choice.get("delta"))
-        return _NOTHING
+        return NOTHING
 
     def whole(self, body: Any) -> Sequence[Delta]:
         completion = self._draft.read_whole(body)
@@ -98,13 +94,15 @@ class Fold:
         if finish.__class__ is str and finish:
             self._draft.finish_raw = finish
         if delta.__class__ is not dict:
-            return _NOTHING
-        deltas: tuple[Delta, ...] = _NOTHING
+            return NOTHING
+        deltas: tuple[Delta, ...] = NOTHING
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         if thought.__class__ is str:
-            deltas = self._think(thought)
+            deltas = self._draft.think(0, thought)
         elif delta.get("reasoning_details"):  # Snowflake: only here
-            deltas = self._think("".join(string(item.get("text")) for item in objects(delta["reasoning_details"])))
+            deltas = self._draft.think(
+                0, "".join(string(item.get("text")) for item in objects(delta["reasoning_details"]))
+            )
         text = delta.get("content")
         if text:
             deltas += self._say(text)
@@ -117,22 +115,15 @@ class Fold:
 
     def _say(self, text: Any) -> tuple[Delta, ...]:
         if text.__class__ is str:
-            self._draft.text.append(text)
-            return (Delta("text", text if text.isascii() else scrub(text)),)
+            return self._draft.say(text)
         deltas: list[Delta] = []
         for part in objects(text):  # Mistral's list content
             if part.get("type") == "thinking":
                 for piece in objects(part.get("thinking")):
-                    deltas += self._think(string(piece.get("text")))
+                    deltas += self._draft.think(0, string(piece.get("text")))
             elif string(part.get("text")):
                 deltas += self._say(part["text"])
         return tuple(deltas)
-
-    def _think(self, piece: str) -> tuple[Delta, ...]:
-        if not piece:
-            return _NOTHING
-        self._draft.think(0, piece)
-        return (Delta("reasoning", scrub(piece)),)
 
     def _call(self, delta: Any) -> tuple[Delta, ...]:
         calls = objects(delta.get("tool_calls"))
@@ -163,14 +154,11 @@ class Fold:
         return piece
 
 
-class OpenAIChat:
+class OpenAIChat(_openai.Speaker):
     """The dialect `openai_chat`."""
 
     name = NAME
     framing = "sse"
-
-    def headers(self, key: str | None) -> Mapping[str, str]:
-        return _openai.bearer(key)
 
     def render(self, request: Request, card: ModelCard, *, stream: bool) -> Call:
         granted = grant(request, card)
@@ -187,21 +175,6 @@ class OpenAIChat:
 
     def fold(self, card: ModelCard) -> Fold:
         return Fold(card)
-
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
-        return classify(complaint(status, headers, body))
-
-    def render_embed(self, texts: Sequence[str], model: str) -> Call:
-        return _openai.render_embed(texts, model)
-
-    def parse_embed(self, body: Any) -> Embeddings:
-        return _openai.parse_embed(body)
-
-    def render_list(self) -> Call:
-        return Call("/models", method="GET")
-
-    def parse_list(self, body: Any) -> tuple[Sequence[Listed], str | None]:
-        return _openai.parse_list(body)
 
 
 dialect = OpenAIChat()

@@ -7,13 +7,11 @@ Sources: openai SDK 3.52 `types/responses`, recorded exchanges, guide providers 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..errors import Malformed, ProviderError
+from ..errors import Malformed
 from ..types import (
     Answer,
     Delta,
-    Embeddings,
     Image,
-    Listed,
     Message,
     ModelCard,
     Part,
@@ -26,8 +24,7 @@ from ..types import (
     Usage,
 )
 from . import Call, _openai
-from ._draft import CallDraft, Draft, sign, signed, usage
-from ._errors import classify, complaint
+from ._draft import NOTHING, CallDraft, TypedFold, sign, signed, usage
 from ._json import count, mapping, objects, scrub, string
 from ._write import Granted, Wish, data_url, grant, is_object, tighten, with_words
 
@@ -35,17 +32,13 @@ NAME = "openai_responses"
 _LACKS: tuple[Wish, ...] = ("stop", "seed", "frequency_penalty", "presence_penalty")
 _LEAST_TOKENS = 16  # OpenAI answers 400 to less
 _COUNTED = ("model", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "parallel_tool_calls")
-_NOTHING: tuple[Delta, ...] = ()
 
 
-class Fold:
+class Fold(TypedFold):
     """Folds typed events; switches on `type`, as some servers leave out the `event:` line."""
 
     def __init__(self) -> None:
-        self.done = False
-        self._draft = Draft()
-        self._usage: Usage | None = None
-        self._read: Mapping[str, Callable[[Any], tuple[Delta, ...]]] = {
+        read: Mapping[str, Callable[[Any], tuple[Delta, ...]]] = {
             "response.output_text.delta": self._text,
             "response.refusal.delta": self._refusal,
             "response.reasoning_text.delta": self._thought,
@@ -61,19 +54,12 @@ class Fold:
             "response.cancelled": self._ended,
             "error": self._error,
         }
+        super().__init__(read)
+        self._usage: Usage | None = None
 
-    def event(self, name: str, data: bytes) -> Sequence[Delta]:
-        if data == b"[DONE]" or data.strip() == b"[DONE]":
-            self.done = True
-            return _NOTHING
-        event = self._draft.read(data)
-        kind = event.get("type") or name
-        read = self._read.get(kind) if kind.__class__ is str else None
-        if read is not None:
-            return read(event)
-        if "type" not in event and event.get("error"):
-            raise self._draft.failure(event)
-        return _NOTHING
+    def _failed(self, kind: Any, event: Mapping[str, Any]) -> bool:
+        del kind
+        return "type" not in event and bool(event.get("error"))
 
     def whole(self, body: Any) -> Sequence[Delta]:
         response = self._draft.read_whole(body)
@@ -85,42 +71,26 @@ class Fold:
         return self._draft.answer(self._usage)
 
     def _text(self, event: Any) -> tuple[Delta, ...]:
-        return self._say(event.get("delta"))
-
-    def _say(self, text: Any) -> tuple[Delta, ...]:
-        if text.__class__ is not str or not text:
-            return _NOTHING
-        self._draft.text.append(text)
-        return (Delta("text", text if text.isascii() else scrub(text)),)
+        return self._draft.say(event.get("delta"))
 
     def _refusal(self, event: Any) -> tuple[Delta, ...]:
         self._draft.refusal.append(string(event.get("delta")))
-        return _NOTHING
+        return NOTHING
 
     def _thought(self, event: Any) -> tuple[Delta, ...]:
-        return self._think(_place(event), string(event.get("delta")))
-
-    def _think(self, place: int, piece: str) -> tuple[Delta, ...]:
-        if not piece:
-            return _NOTHING
-        self._draft.think(place, piece)
-        return (Delta("reasoning", scrub(piece)),)
+        return self._draft.think(_place(event), string(event.get("delta")))
 
     def _paragraph(self, event: Any) -> tuple[Delta, ...]:
         place = _place(event)
-        return self._think(place, "\n\n") if place in self._draft.thoughts else _NOTHING
+        return self._draft.think(place, "\n\n") if place in self._draft.thoughts else NOTHING
 
     def _arguments(self, event: Any) -> tuple[Delta, ...]:
-        call, piece = self._draft.calls.get(_place(event)), string(event.get("delta"))
-        if call is None or not piece:
-            return _NOTHING
-        call.arguments.append(piece)
-        return (Delta("tool", scrub(piece)),)
+        return self._draft.argue(_place(event), string(event.get("delta")))
 
     def _added(self, event: Any) -> tuple[Delta, ...]:
         item = mapping(event.get("item"))
         if item.get("type") != "function_call":
-            return _NOTHING
+            return NOTHING
         self._draft.calls[_place(event)] = CallDraft(string(item.get("call_id")), string(item.get("name")))
         return (Delta("tool", ""),)
 
@@ -135,7 +105,7 @@ class Fold:
             case "message" if not self._draft.text and not self._draft.refusal:
                 return self._message(item)
             case _:
-                return _NOTHING
+                return NOTHING
 
     def _call(self, place: int, item: Mapping[str, Any]) -> tuple[Delta, ...]:
         call = self._draft.calls.setdefault(place, CallDraft())
@@ -143,15 +113,15 @@ class Fold:
         call.name = call.name or string(item.get("name"))
         arguments = string(item.get("arguments"))
         if call.arguments or not arguments:
-            return _NOTHING
+            return NOTHING
         call.arguments.append(arguments)
         return (Delta("tool", scrub(arguments)),)
 
     def _reasoned(self, place: int, item: Mapping[str, Any]) -> tuple[Delta, ...]:
-        deltas: tuple[Delta, ...] = _NOTHING
+        deltas: tuple[Delta, ...] = NOTHING
         if place not in self._draft.thoughts:
             parts = [string(part.get("text")) for part in objects(item.get("summary")) or objects(item.get("content"))]
-            deltas = self._think(place, "\n\n".join(part for part in parts if part))
+            deltas = self._draft.think(place, "\n\n".join(part for part in parts if part))
         if secret := string(item.get("encrypted_content")):
             self._draft.sign(place, sign(NAME, f"{string(item.get('id'))} {secret}"))
         return deltas
@@ -162,14 +132,14 @@ class Fold:
             if part.get("type") == "refusal":
                 self._draft.refusal.append(string(part.get("refusal")))
             else:
-                deltas += self._say(part.get("text"))
+                deltas += self._draft.say(part.get("text"))
         return tuple(deltas)
 
     def _created(self, event: Any) -> tuple[Delta, ...]:
         response = mapping(event.get("response"))
         self._draft.model = string(response.get("model")) or self._draft.model
         self._draft.request_id = string(response.get("id"))
-        return _NOTHING
+        return NOTHING
 
     def _ended(self, event: Any) -> tuple[Delta, ...]:
         self._created(event)
@@ -196,7 +166,7 @@ class Fold:
                 deltas += self._finished({"output_index": place, "item": item})
             elif not refused:
                 said = self._message(item)
-                deltas += _NOTHING if sofar else said
+                deltas += NOTHING if sofar else said
         return (*deltas, *self._completed(sofar)) if sofar else tuple(deltas)
 
     def _completed(self, sofar: str) -> tuple[Delta, ...]:
@@ -206,7 +176,7 @@ class Fold:
             self._draft.text.append(sofar)
         elif full.startswith(sofar) and len(full) > len(sofar):
             return (Delta("text", scrub(full[len(sofar) :])),)
-        return _NOTHING
+        return NOTHING
 
     def _error(self, event: Any) -> tuple[Delta, ...]:
         raise self._draft.failure(event)
@@ -235,14 +205,11 @@ def _usage(raw: Any) -> Usage | None:
     return _openai.with_cost(tokens, body)
 
 
-class OpenAIResponses:
+class OpenAIResponses(_openai.Speaker):
     """The dialect `openai_responses`."""
 
     name = NAME
     framing = "sse"
-
-    def headers(self, key: str | None) -> Mapping[str, str]:
-        return _openai.bearer(key)
 
     def render(self, request: Request, card: ModelCard, *, stream: bool) -> Call:
         granted = grant(request, card, _LACKS)
@@ -260,21 +227,6 @@ class OpenAIResponses:
 
     def fold(self, card: ModelCard) -> Fold:  # noqa: ARG002 - this wire has no quirks in its answers
         return Fold()
-
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
-        return classify(complaint(status, headers, body))
-
-    def render_embed(self, texts: Sequence[str], model: str) -> Call:
-        return _openai.render_embed(texts, model)
-
-    def parse_embed(self, body: Any) -> Embeddings:
-        return _openai.parse_embed(body)
-
-    def render_list(self) -> Call:
-        return Call("/models", method="GET")
-
-    def parse_list(self, body: Any) -> tuple[Sequence[Listed], str | None]:
-        return _openai.parse_list(body)
 
     def render_count(self, request: Request, card: ModelCard) -> Call:
         body = _body(request, card, grant(request, card, _LACKS))
