@@ -26,6 +26,10 @@ class Kept:
         record = await self._archive.read(id, caller)
         return unpack(record.answer, Answer) if record is not None and record.answer is not None else None
 
+    def deliver(self, id: str, *, reached: bool) -> None:  # noqa: A002
+        """Whether an answer reached its caller: one that did not is replayed for ten minutes to who asks the same."""
+        self._archive.deliver(id, reached=reached)
+
     async def newest(self, limit: int, caller: str | None = None) -> Sequence[Receipt]:
         """The newest receipts, of one caller or of all."""
         records = await self._diary.newest(limit, caller) if self._diary is not None else ()

@@ -244,6 +244,8 @@ class Journal(Protocol):
 
     async def answer(self, id: str, caller: str) -> Answer | None: ...  # noqa: A002
 
+    def deliver(self, id: str, *, reached: bool) -> None: ...  # noqa: A002
+
 
 class NoLeases:
     """One process alone."""

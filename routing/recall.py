@@ -100,10 +100,6 @@ class Replay:
                 del self._running[name]
             twin.shelter.end()
 
-    def undelivered(self, id: str) -> None:  # noqa: A002
-        """The answer with this id did not reach its caller after all: the same ask is replayed for ten minutes."""
-        self.archive.deliver(id, reached=False)
-
     @asynccontextmanager
     async def _lead(self, ask: Ask, key: str, twin: Twin) -> AsyncGenerator[Flight]:
         if (known := await self._known(ask, key)) is not None:

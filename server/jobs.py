@@ -17,6 +17,11 @@ from routing.events import Progressed, Tell
 
 KEEP_S = 600.0  # a finished job that nobody fetched
 KEEP = 256
+Deliver = Callable[[Any, bool], None]  # a result, and whether it reached its caller
+
+
+def _anywhere(result: Any, reached: bool) -> None:  # noqa: FBT001 - the shape of Deliver
+    del result, reached
 
 
 @dataclass(eq=False)
@@ -26,6 +31,7 @@ class Job:
     handle: str
     digest: str
     started: float
+    deliver: Deliver = _anywhere
     done: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     result: Any = None
@@ -33,6 +39,7 @@ class Job:
     ended: float = 0.0
     waiting: int = 0
     kept: bool = False  # somebody left with the handle: it runs on without a waiter
+    heard: bool = False  # its result was given to somebody
     phase: str = ""
     draft: int = 0
     pieces: list[str] = field(default_factory=list[str])
@@ -79,13 +86,20 @@ class Jobs:
         return job
 
     def twin(self, caller: str, digest: str) -> Job | None:
-        """A job that was asked exactly this and is running, or finished after its caller had left."""
-        return next((j for (c, _), j in self._jobs.items() if c == caller and j.digest == digest), None)
+        """A job that was asked exactly this and is running, or finished and was never fetched."""
+        return next((j for (c, _), j in self._jobs.items() if c == caller and j.digest == digest and not j.heard), None)
 
-    def start(self, caller: str, handle: str, digest: str, work: Callable[[Tell], Awaitable[Any]]) -> Job:
-        """Begin `work` beside the requests."""
+    def start(
+        self,
+        caller: str,
+        handle: str,
+        digest: str,
+        work: Callable[[Tell], Awaitable[Any]],
+        deliver: Deliver = _anywhere,
+    ) -> Job:
+        """Begin `work` beside the requests. `deliver` is told when its result reached nobody, and when it did later."""
         self._forget_old()
-        job = Job(handle, digest, self._clock())
+        job = Job(handle, digest, self._clock(), deliver)
         self._jobs[caller, handle] = job
         self.group().start_soon(self._run, (caller, handle), job, work)
         return job
@@ -99,8 +113,8 @@ class Jobs:
             with anyio.move_on_after(patience_s):
                 await job.done.wait()
         except anyio.get_cancelled_exc_class():
-            if job.waiting == 1 and not job.kept:
-                job.scope.cancel()
+            if job.waiting == 1:
+                _left(job)
             raise
         finally:
             job.waiting -= 1
@@ -111,6 +125,9 @@ class Jobs:
             return None
         if job.fault is not None:
             raise job.fault
+        if job.kept and not job.heard:
+            job.deliver(job.result, True)
+        job.heard = True
         return job.result
 
     def __len__(self) -> int:
@@ -127,6 +144,8 @@ class Jobs:
         finally:
             job.ended = self._clock()
             job.done.set()
+            if not job.waiting and job.result is not None:
+                job.deliver(job.result, False)
             if not job.kept and self._jobs.get(key) is job:
                 del self._jobs[key]
 
@@ -136,3 +155,12 @@ class Jobs:
         for index, (when, key) in enumerate(ended):
             if now - when > KEEP_S or len(ended) - index > KEEP:
                 del self._jobs[key]
+
+
+def _left(job: Job) -> None:
+    """The last waiter goes, without a handle: the work ends; what was done in that moment reached nobody."""
+    if job.done.is_set():
+        if job.result is not None and not job.heard:
+            job.deliver(job.result, False)
+    elif not job.kept:
+        job.scope.cancel()

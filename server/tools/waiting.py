@@ -41,7 +41,7 @@ class Call:
         job = jobs.find(ask.caller, ask.request_id, ask.key) if ask.request_id else jobs.twin(ask.caller, ask.key)
         if job is None:
             begun = partial(_admitted, app, kind, ask, work)
-            job = jobs.start(ask.caller, ask.request_id or ask.id, ask.key, begun)
+            job = jobs.start(ask.caller, ask.request_id or ask.id, ask.key, begun, partial(_delivered, app))
         return await self.waited(job)
 
     async def waited(self, job: Job) -> Outcome:
@@ -49,6 +49,12 @@ class Call:
         async with reported(self.ctx) as tell:
             result = await self.house.jobs.outcome(job, callers.patience_s(self.ctx), tell)
         return self.shape.running(job) if result is None else self.shape.done(result)
+
+
+def _delivered(app: Any, result: Any, reached: bool) -> None:  # noqa: FBT001 - as jobs call it
+    """An answer that nobody fetched is replayed to who asks the same again, whichever process is asked (contract §3)."""
+    if app.journal is not None:
+        app.journal.deliver(result.receipt.id, reached=reached)
 
 
 async def _admitted(app: Any, kind: Kind, ask: Ask, work: Work, tell: Tell) -> Any:

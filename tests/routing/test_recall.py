@@ -9,6 +9,7 @@ import pytest
 
 from providers.types import Answer, Reasoning, ToolCall, Usage
 from routing.errors import InvalidRequest, ProvidersFailed
+from routing.journal import Kept
 from routing.ports import Flight
 from routing.recall import Found, Replay
 from routing.store.sqlite import SqliteStore, sqlite
@@ -178,10 +179,10 @@ async def test_an_answer_that_reached_nobody_is_replayed_for_ten_minutes_and_onc
     assert (found.answer.text, found.receipt.cached) == ("paid", "replayed")
     await store.ledger.reclaim().wait()
     assert (await model.ask(recall, ask())).answer.text == "answer 1"
-    recall.undelivered("id-1")
+    Kept(store.archive).deliver("id-1", reached=False)
     await store.ledger.reclaim().wait()
     assert (await model.ask(recall, ask())).answer.text == "answer 1"
-    recall.undelivered("id-1")
+    Kept(store.archive).deliver("id-1", reached=False)
     clock.now += 601
     assert (await model.ask(recall, ask())).answer.text == "answer 2"
 

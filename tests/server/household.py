@@ -78,7 +78,13 @@ class SmallManager:
 
 
 class SmallJournal:
-    """Knows one answer, of one caller."""
+    """Knows one answer, of one caller, and notes what was delivered."""
+
+    def __init__(self):
+        self.delivered = []
+
+    def deliver(self, id, *, reached):
+        self.delivered.append((id, reached))
 
     async def receipt(self, id, caller):
         return (
