@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from .urls import issuer_url
+
 
 def _no_truth_value(value: Any) -> Any:
     if isinstance(value, bool):
@@ -281,6 +283,21 @@ class HttpTable(Section):
     in_flight: Count = 1024
     issuer: str | None = None
     audience: str | None = None
+
+    @field_validator("issuer")
+    @classmethod
+    def _in_private(cls, value: str | None) -> str | None:
+        if value is not None:
+            issuer_url(value)
+        return value
+
+    @model_validator(mode="after")
+    def _for_us(self) -> "HttpTable":
+        if self.issuer and not self.audience:
+            raise ValueError(
+                "`issuer` needs `audience`: the URL clients reach this server's /mcp by, which its tokens name"
+            )
+        return self
 
 
 class SecurityTable(Section):

@@ -15,6 +15,7 @@ from server.house import House
 from . import doors
 from .carrying import Carrying
 from .guard import Address, Guard, Verifier
+from .protected import Protected
 from .scopes import Scoped
 
 LONGEST_BODY = 32 << 20  # bytes: a long prompt with pictures
@@ -35,8 +36,9 @@ def application(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     inner.router.routes.extend(found(house))
-    borders = Scoped(Carrying(inner))
-    return Guard(RequestBodyLimitMiddleware(borders, LONGEST_BODY), address, verifier)
+    challenge = Protected(house).challenge
+    borders = Scoped(Carrying(inner), challenge)
+    return Guard(RequestBodyLimitMiddleware(borders, LONGEST_BODY), address, verifier, challenge)
 
 
 def found(house: House) -> Sequence[BaseRoute]:

@@ -6,7 +6,7 @@ Plain ASGI around the whole application: the SDK checks its own route only, and 
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -35,6 +35,10 @@ class Verifier(Protocol):
     async def __call__(self, scope: Scope, token: str | None) -> Principal | None:
         """The principal, or None. `token` is the bearer token sent; a cookie is in the scope's headers."""
         ...
+
+
+# What a challenge adds about the scope that is needed and where tokens come from; may be nothing.
+Challenge = Callable[[Scope, str], Awaitable[str]]
 
 
 class Tokens:
@@ -94,10 +98,11 @@ def _origin(value: str) -> str:
 class Guard:
     """The ASGI layer. Refusals are small JSON documents that tell what to do."""
 
-    def __init__(self, app: ASGIApp, address: Address, verifier: Verifier) -> None:
+    def __init__(self, app: ASGIApp, address: Address, verifier: Verifier, challenge: Challenge) -> None:
         self._app = app
         self._address = address
         self._verify = verifier
+        self._challenge = challenge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer it here."""
@@ -138,8 +143,12 @@ class Guard:
         scheme, _, token = (_Headers(scope).only("authorization") or "").partition(" ")
         principal = await self._verify(scope, token.strip() if scheme.lower() == "bearer" else None)
         if principal is None:
-            sent = 'error="invalid_token", ' if token else ""
-            challenge = f'Bearer {sent}realm="plenum"'
+            said = [
+                'error="invalid_token"' if token else "",
+                'realm="plenum"',
+                await self._challenge(scope, "generate"),
+            ]
+            challenge = f"Bearer {', '.join(filter(None, said))}"
             return Refused(401, "A bearer token is needed: `plenum tokens create NAME`.", challenge)
         scope["plenum.principal"] = principal
         scope["plenum.caller"] = principal.name

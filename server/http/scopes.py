@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .guard import Principal, answer
+from .guard import Challenge, Principal, answer
 
 ASKING = frozenset({"generate", "fuse"})
 REACH = {"admin": ("admin", "generate", "read"), "generate": ("generate", "read"), "read": ("read",)}
@@ -17,8 +17,9 @@ REACH = {"admin": ("admin", "generate", "read"), "generate": ("generate", "read"
 class Scoped:
     """Answers 403 where the token's scopes do not reach; tokens without scopes may everything."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, challenge: Challenge) -> None:
         self._app = app
+        self._challenge = challenge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let it pass, or refuse it."""
@@ -31,7 +32,8 @@ class Scoped:
         if needed in reach:
             await self._app(scope, again, send)
             return
-        challenge = f'Bearer error="insufficient_scope", scope="{needed}", realm="plenum"'
+        said = ['error="insufficient_scope"', await self._challenge(scope, needed), 'realm="plenum"']
+        challenge = f"Bearer {', '.join(filter(None, said))}"
         await answer(send, 403, f"This token may not do that; it needs the scope {needed!r}.", challenge)
 
 

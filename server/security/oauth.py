@@ -8,7 +8,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -17,11 +17,12 @@ import anyio
 import jwt
 from anyio.to_thread import run_sync
 
+from ..config.urls import issuer_url
 from .security import Known
-from .tokens import SCOPES
+from .tokens import FOREIGN, SCOPED, SCOPES
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-LEEWAY_S, KEEP_S, LEAST_S, TIMEOUT_S = 30, 3600.0, 30.0, 5.0
+LEEWAY_S, KEEP_S, LEAST_S, TIMEOUT_S, TOTAL_S = 30, 3600.0, 30.0, 5.0, 15.0
 LARGEST = 1 << 20
 Load = Callable[[str], Any]
 
@@ -79,17 +80,28 @@ class Issuer:
         return _known(claims)
 
     async def _key(self, kid: str) -> jwt.PyJWK | None:
+        if kid in self._keys and self._age() <= KEEP_S:
+            return self._keys[kid]  # strangers' key ids hold up nobody
         async with self._lock:
-            age = self.clock() - self._read_at
-            if age > KEEP_S or (kid not in self._keys and age > LEAST_S):
+            if self._age() > (LEAST_S if kid not in self._keys else KEEP_S):
                 self._read_at = self.clock()
-                self._keys = await run_sync(self._published) or self._keys
+                # shielded: a caller who hangs up must not cost everybody else the answer
+                with anyio.move_on_after(TOTAL_S, shield=True):
+                    self._keys = await run_sync(self._published, abandon_on_cancel=True) or self._keys
         return self._keys.get(kid)
 
+    def _age(self) -> float:
+        return self.clock() - self._read_at
+
     def _published(self) -> dict[str, jwt.PyJWK]:
-        base = issuer_url(self.issuer)
+        for description in described(issuer_url(self.issuer)):
+            if keys := self._keys_of(description):
+                return keys
+        return {}
+
+    def _keys_of(self, description: str) -> dict[str, jwt.PyJWK]:
         try:
-            document = self.load(f"{base}/.well-known/openid-configuration")
+            document = self.load(description)
             if document["issuer"] != self.issuer:
                 return {}
             found = self.load(issuer_url(document["jwks_uri"]))["keys"]
@@ -110,14 +122,17 @@ def _known(claims: dict[str, Any]) -> Known | None:
         return None
     said = claims.get("scope", claims.get("scp", ""))
     words = said.split() if isinstance(said, str) else [w for w in said if isinstance(w, str)]
-    scopes = tuple(scope for scope in SCOPES if scope in words or f"plenum:{scope}" in words)
-    return Known(f"oauth:{subject}", scopes or ("none",))  # none of our scopes is no right at all, not all rights
+    scopes = tuple(scope for scope in SCOPES if scope in words or f"{SCOPED}{scope}" in words)
+    return Known(f"{FOREIGN}{subject}", scopes or ("none",))  # none of our scopes is no right at all, not all rights
 
 
-def issuer_url(url: str) -> str:
-    """The URL without its last slash. Raises ValueError unless it is https, or http on loopback."""
-    parts = urlsplit(url)
-    local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if not (parts.scheme == "https" or local) or parts.username is not None:
-        raise ValueError("an issuer is reached by https")
-    return url.rstrip("/")
+def described(issuer: str) -> Sequence[str]:
+    """Where an issuer describes itself: OpenID Connect Discovery, RFC 8414 (its path comes last), and both at once."""
+    parts = urlsplit(issuer)
+    origin, well_known = f"{parts.scheme}://{parts.netloc}", "/.well-known/"
+    ways = [
+        f"{issuer}{well_known}openid-configuration",
+        f"{origin}{well_known}oauth-authorization-server{parts.path}",
+        f"{origin}{well_known}openid-configuration{parts.path}",
+    ]
+    return list(dict.fromkeys(ways))

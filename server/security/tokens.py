@@ -15,6 +15,7 @@ from routing.types import Ask
 
 PREFIX = "plenum_"
 SCOPES = ("read", "generate", "admin")
+FOREIGN, SCOPED = "oauth:", "plenum:"  # of callers' names, and of our scopes at an issuer that has others too
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 MINUTE_S = 60.0
 REREAD_S = 1.0  # so soon a new token's limits hold; whether a token is good is looked up at every request

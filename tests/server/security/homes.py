@@ -60,11 +60,11 @@ async def home(
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(simulator(scenario or Scenario()))
         (folder / "c").mkdir(exist_ok=True)
-        (folder / "c/plenum.toml").write_text(CONFIG.format(base=base) + text)
-        world = World(environment, folder, Folders(folder / "c", folder / "d"))
-        app = await stack.enter_async_context(opener(world)())
         listening = bound("127.0.0.1", 0)
         port = listening.getsockname()[1]
+        (folder / "c/plenum.toml").write_text(CONFIG.format(base=base) + text.replace("{port}", str(port)))
+        world = World(environment, folder, Folders(folder / "c", folder / "d"))
+        app = await stack.enter_async_context(opener(world)())
 
         @asynccontextmanager
         async def opened():

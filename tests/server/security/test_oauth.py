@@ -7,7 +7,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from server.security.oauth import Issuer, issuer_url
+from server.config.urls import issuer_url
+from server.security.oauth import Issuer
 from server.security.security import Known
 
 pytestmark = pytest.mark.anyio
@@ -99,7 +100,9 @@ async def test_an_issuer_that_is_down_or_lies_lets_nobody_in(private) -> None:
     assert await Issuer(ISS, "", lambda url: {}).known(token(private)) is None
 
 
-@pytest.mark.parametrize("url", ["http://id.example", "ftp://x", "https://u:p@id.example", "id.example"])
+@pytest.mark.parametrize(
+    "url", ["http://id.example", "ftp://x", "https://u:p@id.example", "id.example", "https://", "https:///x"]
+)
 def test_an_issuer_is_reached_by_https(url: str) -> None:
     with pytest.raises(ValueError, match="https"):
         issuer_url(url)
