@@ -62,7 +62,10 @@ class Progress:
 
 @asynccontextmanager
 async def reported(ctx: Context[Any, Any]) -> AsyncGenerator[Tell | None]:
-    """A teller whose news reach the caller while the block runs; None when the caller did not ask for progress."""
+    """A teller whose news reach the caller while the block runs; None when the caller did not ask for progress.
+
+    Raises what the block raises, bare: inside the group it would come out as one of a group, and no refusal be known.
+    """
     if tasks.current.get(None) is not None or (ctx.request_context.meta or {}).get("progress_token") is None:
         yield None
         return
@@ -71,9 +74,14 @@ async def reported(ctx: Context[Any, Any]) -> AsyncGenerator[Tell | None]:
         await ctx.report_progress(value, None, message)
 
     progress = Progress(send)
+    fault: Exception | None = None
     async with anyio.create_task_group() as group:
         group.start_soon(progress.run)
         try:
             yield progress
+        except Exception as raised:  # noqa: BLE001 - raised again below
+            fault = raised
         finally:
             group.cancel_scope.cancel()
+    if fault is not None:
+        raise fault

@@ -85,6 +85,20 @@ async def test_a_failure_says_the_same_in_both_forms_and_carries_the_receipt(mod
     assert result.structured_content["receipt"]["attempts"][0]["outcome"] == "unavailable"
 
 
+@MODES
+async def test_a_refusal_is_the_same_for_a_host_that_asks_for_progress(mode: str) -> None:
+    app = scripted(fast={"script": ["status:503"], "repeat": True})
+
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        del progress, total, message
+
+    async with client(app, mode) as session:
+        result = await session.call_tool("generate", {"prompt": "x"}, progress_callback=told)
+    assert result.is_error
+    assert "All attempts failed. [provider_failed]" in result.content[0].text
+    assert result.structured_content["receipt"]["attempts"][0]["outcome"] == "unavailable"
+
+
 WRONG = {
     "nothing to ask": ({}, "prompt"),
     "a blank prompt": ({"prompt": "  "}, "prompt"),
