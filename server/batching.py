@@ -180,13 +180,13 @@ def written(done: Done, batch: str) -> dict[str, Any]:
     head = {"line": done.line.number, "id": done.line.id, "batch": batch}
     if done.result is None:
         assert done.refusal is not None, "one of the two"
-        return scrub.tree({**head, "error": facts(done.refusal)})
+        return scrub.told_tree({**head, "error": facts(done.refusal)})
     wants = Generate.model_construct(output=dict(done.line.ask.request.schema or {}) if done.line.ask else {})
     whole = structure(done.result, wants)
     receipt = done.result.receipt
     del whole["conversation"]
     told = {"cached": receipt.cached, "simulated": receipt.simulated, "receipt": receipt.id}
-    return scrub.tree({**head, **whole, **told, **head})
+    return scrub.told_tree({**head, **whole, **told, **head})
 
 
 class Clash(Exception):

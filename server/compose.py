@@ -70,6 +70,7 @@ from .security.redaction import current
 from .security.second import SecondKeys
 from .security.security import Security, secured
 from .security.tokens import caps
+from .security.veil import Veiled
 from .security.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -222,10 +223,10 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     security = secured(config, ground.store.tokens, ground.watch, partial(_budgets, ground, config))
     recall = Keeping(current(), Prepared(security.steps, ground.recall))
     making = partial(_manager, ground, config, security)
-    manager = making(recall, directory)
+    manager = Veiled(current(), making(recall, directory))
     # what was bought of vectors is remembered by its receipt: the vectors themselves are not kept
     bought = Replay(ground.store.archive, ground.store.archive, texts=False, observer=ground.hub)
-    embeddings = Embeddings(directory, partial(making, Prepared(security.steps[:1], bought)), config.embeddings.model)
+    embeddings = Embeddings(directory, partial(making, Prepared(security.vectors, bought)), config.embeddings.model)
     return App(
         config,
         manager,

@@ -168,6 +168,7 @@ class ResponseCache:
             excluded_count=0,
             carbon_g=None,
             context=ask.context,
+            warnings=tuple(dict.fromkeys((*ask.warnings, *receipt.warnings))),
             task=ask.task or "",
             at=self._clock(),
         )
@@ -187,6 +188,9 @@ class Leading:
 
     async def keep(self, result: Result) -> None:
         """Share it with those who wait, keep it for those who come."""
+        if given := self.ask.warnings:  # about this question: the next one may be put otherwise
+            lasting = tuple(warning for warning in result.receipt.warnings if warning not in given)
+            result = replace(result, receipt=replace(result.receipt, warnings=lasting))
         self._lead.result = result
         await self._cache.keep(self._question, result)
 

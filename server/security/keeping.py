@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from providers.types import Answer
 from routing.ports import Flight, Recall
 from routing.types import Ask, Result
 
 from .redaction import Redactor
+from .veil import cleaned
 
 
 class Keeping:
@@ -44,10 +44,4 @@ class Safe:
 
     async def keep(self, result: Result) -> None:
         """Keep it without keys."""
-        await self.below.keep(replace(result, answer=self._clean(result.answer)))
-
-    def _clean(self, answer: Answer) -> Answer:
-        known = self.redactor.known
-        calls = tuple(replace(call, arguments=known(call.arguments)) for call in answer.tool_calls)
-        thoughts = tuple(replace(thought, text=known(thought.text)) for thought in answer.reasoning)
-        return replace(answer, text=known(answer.text), tool_calls=calls, reasoning=thoughts)
+        await self.below.keep(replace(result, answer=cleaned(self.redactor, result.answer)))

@@ -28,6 +28,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known: tuple[str, ...] = ()
+        self._beginnings: frozenset[str] | None = None
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
@@ -35,6 +36,13 @@ class Redactor:
         forms = {form for secret in secrets if len(secret) >= SHORTEST for form in encodings(secret)}
         if not forms <= set(self._known):
             self._known = tuple(sorted({*self._known, *forms}, key=len, reverse=True))
+            self._beginnings = None
+
+    def beginnings(self) -> frozenset[str]:
+        """What a known secret may begin with: for texts that come in pieces."""
+        if self._beginnings is None:
+            self._beginnings = _beginnings(self._known)
+        return self._beginnings | _beginnings(_brought()) if carried.get() else self._beginnings
 
     def known(self, text: str) -> str:
         """The text without known secrets: for answers, in which a pattern may be what was asked for."""
@@ -63,6 +71,10 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.tree(item) for item in cast("list[Any]", value)]
         return value
+
+
+def _beginnings(forms: Iterable[str]) -> frozenset[str]:
+    return frozenset(form[:length] for form in forms for length in range(1, len(form)))
 
 
 def _brought() -> set[str]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from routing.prepared import Step
@@ -14,6 +14,8 @@ from .redaction import current
 from .sanitiser import Sanitiser
 from .tokens import PREFIX, Borders, digest
 from .watch import Watch
+
+TEXTS = 2048  # in one request for embeddings, as OpenAI allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Security:
     tokens: Tokens
     watch: Watch
     steps: tuple[Step, ...]
+    vectors: tuple[Step, ...]  # the same for texts that are only turned into vectors: there may be many
     allowed: Step  # of them, the one that also holds where nobody is asked
     issued: Bearers | None = None
     clock: Callable[[], float] = time.time
@@ -61,7 +64,8 @@ def secured(
     sanitiser = Sanitiser(redactor, policy, table.max_message_chars, table.max_messages)
     borders = Borders(tokens, adopt)
     steps = borders, sanitiser, Images(table.image_urls)
-    return Security(tokens, watch, steps, borders.allowed, _issuer(config))
+    vectors = borders, replace(sanitiser, most=TEXTS)
+    return Security(tokens, watch, steps, vectors, borders.allowed, _issuer(config))
 
 
 def _issuer(config: Config) -> Bearers | None:
