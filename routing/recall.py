@@ -125,7 +125,11 @@ class Replay:
         """What this very ask came to before, if that can be given again."""
         if ask.request_id is not None:
             return await self._claimed(ask, key)
-        record = await self.archive.undelivered(ask.caller, key, self.clock() - UNDELIVERED_S)
+        try:
+            record = await self.archive.undelivered(ask.caller, key, self.clock() - UNDELIVERED_S)
+        except StoreFault as fault:  # nobody can tell: whoever may pay for it is asked next
+            self.observer(StoreFailed(fault.state, str(fault)))
+            return None
         return self._revived(record, "replayed")
 
     async def _claimed(self, ask: Ask, key: str) -> Result | None:

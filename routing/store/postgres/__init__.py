@@ -1,6 +1,6 @@
 """The store of a fleet: one PostgreSQL for all replicas, behind the same narrow protocols as the SQLite file."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +14,15 @@ from ..faults import StoreFault
 from .archive import PostgresArchive
 from .audit import PostgresAudit
 from .books import PostgresBooks
-from .driver import Fetch, connect, pool, translated
+from .driver import COMMAND_S, Fetch, connect, pool, translated
 from .ledger import PostgresLedger
 from .people import FRESH_S, PostgresMarks, PostgresTokens
+from .reader import Reader
 from .schema import MIGRATIONS, NEEDS, TURNSTILE
 from .writer import Writer
 
 HEARTBEAT_S = 10.0  # guide reliability-and-security §7.8
+MIGRATES_S = 60.0
 LEAVE = "WITH gone AS (DELETE FROM plenum.owner WHERE id = $1) SELECT NULL"
 
 
@@ -43,7 +45,7 @@ async def postgres(url: str) -> AsyncGenerator[PostgresStore]:
     """Connect, make or migrate the schema `plenum`, keep saying that this replica lives. Raises StoreFault."""
     await migrate(url)
     async with pool(url) as readers, anyio.create_task_group() as tasks:
-        store, owner = _store(url, _reading(readers))
+        store, owner = _store(url, Reader(readers, COMMAND_S))
         tasks.start_soon(store.writer.run)
         tasks.start_soon(_beat, store.ledger)
         tasks.start_soon(_followed, store.tokens)
@@ -75,16 +77,6 @@ def _store(url: str, fetch: Fetch) -> tuple[PostgresStore, str]:
     return store, owner
 
 
-def _reading(readers: Any) -> Fetch:
-    async def _fetch(query: str, *values: Any) -> Sequence[Any]:
-        try:
-            return await readers.fetch(query, *values)
-        except Exception as error:  # noqa: BLE001 - the boundary to driver and network
-            raise translated(error) from None
-
-    return _fetch
-
-
 async def _beat(ledger: PostgresLedger) -> None:
     while True:
         await anyio.sleep(HEARTBEAT_S)
@@ -104,12 +96,13 @@ async def migrate(url: str) -> None:
     Raises StoreFault.
     """
     try:
-        connection = await connect(url)
-        try:
-            async with connection.transaction():
-                await _forward(connection)
-        finally:
-            await connection.close()
+        with anyio.fail_after(MIGRATES_S):
+            connection = await connect(url)
+            try:
+                async with connection.transaction():
+                    await _forward(connection)
+            finally:
+                await connection.close()
     except Exception as error:  # noqa: BLE001 - the boundary to driver and network
         raise translated(error) from None
 

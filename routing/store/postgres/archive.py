@@ -41,7 +41,8 @@ class PostgresArchive:
         """Store the record and close its claim."""
         self._partition(record.at)
         row = record.id, record.caller, record.at, record.key, record.body, record.answer, record.turn
-        return self._writer.submit(KEEP, (*row, record.request_id, record.parent, record.delivered), _nothing)
+        row = *row, record.request_id, record.parent, record.delivered
+        return self._writer.submit(KEEP, row, _nothing, lasting=True)
 
     async def read(self, id: str, caller: str) -> Record | None:  # noqa: A002
         """By id, for its own caller."""

@@ -1,14 +1,23 @@
 """The door to asyncpg (extra `fleet`): loaded when a server is configured, typed here as far as we use it."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, cast
+
+import anyio
 
 from ..faults import State, StoreFault
 
 CONNECT_S, COMMAND_S = 2, 5
 READERS = 4
-SETTINGS = {"search_path": "plenum", "application_name": "plenum", "lock_timeout": "10s"}
+SETTINGS = {
+    "search_path": "plenum",
+    "application_name": "plenum",
+    "lock_timeout": "4s",
+    "idle_in_transaction_session_timeout": "3s",  # a replica that is stopped in mid-transaction lets the turnstile go
+}
+# Of classes and states: connection, shutdown and recovery; a lock, a place or our own idle transaction timed out.
+LOST = ("08", "57P", "55P03", "25P03", "53300")
 Fetch = Callable[..., Awaitable[Sequence[Any]]]
 STATES: dict[str, State] = {"53100": "full", "25006": "read_only", "XX001": "corrupt", "XX002": "corrupt"}
 
@@ -34,7 +43,13 @@ class Connection(Protocol):
 class Pool(Protocol):
     """A few connections that read."""
 
-    async def fetch(self, query: str, *values: Any) -> Sequence[Any]: ...
+    def acquire(self, *, timeout: float) -> Awaitable[Any]: ...
+
+    async def release(self, connection: Any, /) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def terminate(self) -> None: ...
 
 
 def driver() -> Any:
@@ -52,16 +67,23 @@ async def connect(url: str) -> Connection:
     return cast("Connection", await opened)
 
 
-def pool(url: str) -> AbstractAsyncContextManager[Pool]:
-    """Connections for reading, made when they are needed."""
+@asynccontextmanager
+async def pool(url: str) -> AsyncGenerator[Pool]:
+    """Connections for reading, made when they are needed. Leaving waits for nobody who does not answer."""
     terms = {"timeout": CONNECT_S, "command_timeout": COMMAND_S, "server_settings": SETTINGS}
-    return driver().create_pool(url, min_size=0, max_size=READERS, **terms)
+    opened = cast("Pool", await driver().create_pool(url, min_size=0, max_size=READERS, **terms))
+    try:
+        yield opened
+    finally:
+        with anyio.move_on_after(CONNECT_S, shield=True):
+            await opened.close()
+        opened.terminate()
 
 
 def is_refused(error: Exception) -> bool:
     """Whether the server, or the encoding of an argument, said no to a statement."""
     if isinstance(error, driver().PostgresError):
-        return not str(getattr(error, "sqlstate", "")).startswith(("08", "57P"))
+        return not str(getattr(error, "sqlstate", "")).startswith(LOST)
     return isinstance(error, ValueError | TypeError)
 
 

@@ -69,7 +69,7 @@ class PostgresLedger:
             ],
             "alerts": [[*_window(limit), amount] for limit, amount in told],
         }
-        return self._writer.submit(SETTLE, (id, json.dumps(document)), lambda row: _settled(row, told))
+        return self._writer.submit(SETTLE, (id, json.dumps(document)), lambda row: _settled(row, told), lasting=True)
 
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Sums after all that was submitted before; windows nobody has opened yet are counted from the attempts."""

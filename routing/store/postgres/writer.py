@@ -1,12 +1,13 @@
 """One task and one connection that write: operations queue up and share a transaction, as in the SQLite store.
 
 An operation is a statement that answers with one row; equal statements of a batch travel in one go. All of them are
-safe to repeat, so a batch whose connection was lost is sent again: for `GRACE_S`, then its callers are told.
+safe to repeat, so a batch whose connection was lost is sent again: for `GRACE_S`, then whoever waits is told. What must
+not be lost (settlements, receipts) is sent for as long as the process lives.
 """
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, TypeVar
 
@@ -25,17 +26,20 @@ Outcome = tuple[Any, Exception | None]
 MAX_BATCH = 512
 QUIET_S = 0.5
 GRACE_S = 5.0  # as long as PostgreSQL takes to come back from a crash; then the caller is refused
+AWAY_S = 2.0  # once it is known to be away, callers are refused sooner
 AGAIN_S = 0.1
+OWED_S = 1.0  # between attempts to write what is owed, when nobody asks for anything
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A statement, its arguments, what its row means, and who waits for it."""
+    """A statement, its arguments, what its row means, and who waits for it. `lasting`: it may not be lost."""
 
     sql: str
     arguments: tuple[Any, ...]
     read: Callable[[Any], Any]
     pending: Pending[Any] | None
+    lasting: bool = False
 
 
 class Writer:
@@ -49,13 +53,17 @@ class Writer:
         self._connection: Connection | None = None
         self._send, self._receive = anyio.create_memory_object_stream[Operation | None](inf)
         self._later: deque[Operation] = deque()
+        self._owed: deque[Operation] = deque()
+        self._closing = False
         self._ended = anyio.Event()
 
-    def submit(self, sql: str, arguments: Sequence[Any], read: Callable[[Any], T]) -> Pending[T]:
+    def submit(
+        self, sql: str, arguments: Sequence[Any], read: Callable[[Any], T], *, lasting: bool = False
+    ) -> Pending[T]:
         """Queue an operation. It runs whether or not anybody waits for it."""
         pending: Pending[T] = Pending()
         try:
-            self._send.send_nowait(Operation(sql, tuple(arguments), read, pending))
+            self._send.send_nowait(Operation(sql, tuple(arguments), read, pending, lasting))
         except anyio.ClosedResourceError:
             pending.resolve(None, StoreFault("closed"))
         return pending
@@ -68,37 +76,42 @@ class Writer:
 
     async def close(self) -> None:
         """Write what is queued, then end."""
+        self._closing = True
         self._send.close()
         await self._ended.wait()
         if self._connection is not None:
-            await self._connection.close()
+            with anyio.move_on_after(AWAY_S):
+                await self._connection.close()
+            self._drop()
 
     async def run(self) -> None:
         """Write until closed."""
         with self._receive as queue:
             while (first := await self._next(queue)) is not None:
-                batch = self._gather(first, queue)
-                outcomes = await self._committed(batch)
-                self.transactions += 1
-                self.operations += len(batch)
-                for operation, (result, error) in zip(batch, outcomes, strict=True):
-                    if operation.pending is not None:
-                        operation.pending.resolve(result, error)
+                await self._write(self._gather(first, queue))
         self._ended.set()
 
-    async def _next(self, queue: MemoryObjectReceiveStream[Operation | None]) -> Operation | None:
+    async def _next(self, queue: MemoryObjectReceiveStream[Operation | None]) -> list[Operation] | None:
+        """What was queued next: nothing where it is quiet and something waits from before, None at the end."""
         while True:
             try:
-                with anyio.move_on_after(QUIET_S if self._later else None):
+                with anyio.move_on_after(self._quiet_s):
                     if (operation := await queue.receive()) is not None:
-                        return operation
+                        return [operation]
                     continue
             except anyio.EndOfStream:
-                return self._later.popleft() if self._later else None
-            return self._later.popleft()
+                return [] if self._later or self._owed else None
+            return []
 
-    def _gather(self, first: Operation, queue: MemoryObjectReceiveStream[Operation | None]) -> list[Operation]:
-        batch = [first]
+    @property
+    def _quiet_s(self) -> float | None:
+        if self._later:
+            return QUIET_S
+        return OWED_S if self._owed else None
+
+    def _gather(self, first: list[Operation], queue: MemoryObjectReceiveStream[Operation | None]) -> list[Operation]:
+        batch = [*self._owed, *first]  # the order in which they came
+        self._owed.clear()
         try:
             while len(batch) < MAX_BATCH:
                 if (operation := queue.receive_nowait()) is not None:
@@ -109,17 +122,32 @@ class Writer:
             batch.append(self._later.popleft())
         return batch
 
+    async def _write(self, batch: list[Operation]) -> None:
+        outcomes = await self._committed(batch)
+        self.transactions += 1
+        self.operations += len(batch)
+        for operation, outcome in zip(batch, outcomes, strict=True):
+            pending, owed = operation.pending, operation.lasting and _away(outcome[1]) and not self._closing
+            told = pending is not None and (pending.awaited or not owed)  # who only follows hears when it is written
+            if owed:
+                self._owed.append(replace(operation, pending=None) if told else operation)
+            if pending is not None and told:
+                pending.resolve(*outcome)
+
     async def _committed(self, batch: list[Operation]) -> list[Outcome]:
         """The outcomes of a batch, sent again while the server is away."""
-        until = anyio.current_time() + GRACE_S
+        until = anyio.current_time() + (AWAY_S if _away(self.fault) else GRACE_S)
         while True:
             try:
-                outcomes = await self._sent(batch)
+                with anyio.fail_after(max(until - anyio.current_time(), AGAIN_S)):
+                    outcomes = await self._sent(batch)
             except Exception as error:  # noqa: BLE001 - the boundary to driver and network: the task must live
                 self.fault = translated(error)
-                if not is_lost(error) or anyio.current_time() >= until:
+                if not is_lost(error):
                     return [(None, self.fault)] * len(batch)
-                await self._drop()
+                self._drop()
+                if anyio.current_time() >= until:
+                    return [(None, self.fault)] * len(batch)
                 await anyio.sleep(AGAIN_S)
             else:
                 self.fault = None
@@ -135,10 +163,14 @@ class Writer:
                 raise
             return await _one_by_one(self._connection, batch)
 
-    async def _drop(self) -> None:
+    def _drop(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+def _away(fault: Exception | None) -> bool:
+    return isinstance(fault, StoreFault) and fault.state == "unreachable"
 
 
 async def _together(connection: Connection, batch: list[Operation]) -> list[Outcome]:
