@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from providers.catalog.tokens import Counter
 from providers.simulator import SimProvider
 from providers.types import Message, ModelCard, Price, Request, Text
 from routing.balancer import RoundRobin
 from routing.decision import Chooser
 from routing.filters import Filters
 from routing.guard import Guards
-from routing.ports import ByteCount, NoGate, NoPurse
+from routing.ports import NoGate, NoPurse
 from routing.settings import RoutingSettings
 from routing.signals import Traffic
 from routing.types import Ask, Deployment, Resolution
@@ -68,7 +69,7 @@ def chooser() -> Chooser:
     for deployment in directory.all:
         traffic.answered(deployment.name, dice.uniform(0.5, 5), dice.uniform(0.1, 1), 200)
     filters = Filters(RoutingSettings(), NoPurse(), NoGate(), Guards(watchers=[balancer], clock=clock))
-    return Chooser(directory, RoutingSettings(), filters, traffic, ByteCount(), balancer)
+    return Chooser(directory, RoutingSettings(), filters, traffic, Counter(), balancer)
 
 
 def unit() -> None:

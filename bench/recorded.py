@@ -213,7 +213,7 @@ class Till:
     async def hold(self, bill: Bill) -> AsyncGenerator[Held]:
         yield _Held(bill.deployment.price or Price(0.0, 0.0), bill.input_tokens)
 
-    def room_usd(self, ask: Ask, deployment: Deployment) -> None:
+    def room_usd(self, ask: Ask, deployment: Deployment | None = None) -> None:
         return None
 
 

@@ -266,3 +266,8 @@ class ModelCard:
     flags: frozenset[str] = frozenset()
     known: bool = True  # False: a conservative default for an id nobody lists
     source: str = ""
+    counted_as: str = field(init=False, repr=False, compare=False)  # cards alike in this count tokens alike
+
+    def __post_init__(self) -> None:
+        """Asked for several times a decision: made once."""
+        object.__setattr__(self, "counted_as", self.family or self.id)

@@ -4,15 +4,15 @@ Above: `manager.py` asks for a decision and walks it. Below: `filters.py`, `stra
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 
 from providers.types import Effort
 
 from . import strategies
-from .envelope import expected_output
 from .errors import InvalidRequest
-from .expectations import costs, times
+from .expectations import costs, outputs, times
 from .filters import Filters, Needs, Sizes, needs
 from .ports import Balancer, Directory, Measure
 from .settings import RoutingSettings
@@ -42,14 +42,14 @@ class Decision:
     order: tuple[Deployment, ...]
     held: tuple[Exclusion, ...]
     excluded: Mapping[str, Exclusion]
-    scores: Mapping[str, float]
+    scored: tuple[Scored, ...]
     strategy: str
     reasoning: str
     task: Task
     needs: Needs
     sizes: Sizes
     warnings: tuple[str, ...] = ()
-    step: Mapping[str, int] = field(default_factory=dict[str, int])
+    first: tuple[Deployment, ...] = ()  # who stands for the name itself: all others are fallbacks
     names: tuple[str, ...] = ()
     plan: CascadePlan | None = None
     effort: Effort | None = None  # of an old name whose successor must be told to behave like it
@@ -58,6 +58,15 @@ class Decision:
     def listed(self) -> tuple[str, ...]:
         """The candidates by name."""
         return tuple(deployment.name for deployment in self.order)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """What the strategy thinks of each candidate, 0..1."""
+        return {deployment.name: score for deployment, score in reversed(self.scored)}
+
+    def falls_back(self, name: str) -> bool:
+        """Whether the deployment of this name is only asked because those before it could not answer."""
+        return not any(deployment.name == name for deployment in self.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +100,33 @@ class Chooser:
         wanted = needs(ask, kind=task.kind, left_s=left_s, spent_usd=spent_usd, named=not found.auto)
         sizes = Sizes(ask.request, self.measure)
         excluded: dict[str, Exclusion] = {}
-        order, scores, step_of = dict[str, Deployment](), dict[str, float](), dict[str, int]()
+        order, scored = dict[str, Deployment](), list[Scored]()
         reason, plan = "", None
         view = _View(wanted, sizes, excluded, balancer or self.balancer, REACH if balancer is None else 0)
-        for number, step in enumerate(found.steps):
-            fresh = [d for d in step if d.name not in step_of]
-            step_of.update((d.name, number) for d in fresh)
-            if not (admitted := self.filters.admit(fresh, wanted, sizes, excluded)):
+        for step in found.steps:
+            if not (admitted := self.filters.admit(step, wanted, sizes, excluded)):
                 continue
             signals = self._signals(admitted, task, sizes)
             ranking = rank(admitted, ask.request, signals)
-            excluded.update((e.deployment.name, e) for e in ranking.excluded)
+            excluded.update({e.deployment.name: e for e in ranking.excluded})
             reason, plan = reason or ranking.reason, plan or ranking.plan
-            ordered, scored = self._order(ranking, view, signals)
-            scores.update(scored)
-            order.update((d.name, d) for d in ordered)
+            ranked = _ranked(ranking, signals)
+            scored += ranked
+            later = {d.name: d for d in self._order(ranked, view, signals)}
+            order |= {name: d for name, d in later.items() if name not in order} if order else later
         held = tuple(e for e in excluded.values() if e.returns_s is not None)
         return Decision(
             order=_led(plan, order),
             held=held,
             excluded=excluded,
-            scores=scores,
+            scored=tuple(scored),
             strategy=strategy,
             reasoning=_words(strategy, reason, task, tuple(order)),
             task=task,
             needs=wanted,
             sizes=sizes,
             warnings=found.warnings,
-            step=step_of,
+            first=found.steps[0] if found.steps else (),
             names=(found.name,),
             plan=plan,
             effort=found.effort,
@@ -138,7 +146,7 @@ class Chooser:
         if tilted in weights:
             weights[tilted] *= TILT
         traffic, card = self.traffic, admitted[0].card
-        output = expected_output(sizes.request, card)
+        output = outputs(admitted, sizes.request)
         return Signals(
             latency_s=traffic.latency_s,
             ttft_s=traffic.ttft_s,
@@ -146,19 +154,16 @@ class Chooser:
             success=traffic.trusted(),
             outstanding=traffic.outstanding,
             input_tokens=sizes.estimate(card),
-            output_tokens=output,
+            output_tokens=output[0],
             kind=task.kind,
             weights=weights,
-            cost_usd=costs(admitted, sizes),
-            time_s=times(admitted, sizes, traffic),
-            grams=lambda d: self.carbon(d, output, 0.0),
+            cost_usd=costs(admitted, sizes, output),
+            time_s=times(admitted, traffic, output),
+            grams=lambda d: self.carbon(d, output[0], 0.0),
         )
 
-    def _order(self, ranking: Ranking, view: _View, signals: Signals) -> tuple[list[Deployment], dict[str, float]]:
-        """Tiers high to low; inside one by score x success rate, the dominated behind; the leading equals take turns."""
-        success = signals.success
-        ranked = [(d, score * success.get(d.name, 1.0)) for d, score in ranking.ranked]
-        ranked.sort(key=_tier_then_score)
+    def _order(self, ranked: list[Scored], view: _View, signals: Signals) -> list[Deployment]:
+        """Inside each tier the dominated go behind; the leading equals of the first take turns."""
         front, rest = self._front(ranked, view)
         ordered: list[Deployment] = []
         for _, tier in groupby(front, key=lambda pair: pair[0].priority):
@@ -168,7 +173,7 @@ class Chooser:
             leaders = [d for d, score in ahead if score >= ahead[0][1] * EQUAL]
             turn = view.balancer.order(leaders) if len(leaders) > 1 and not ordered else leaders
             ordered += [*turn, *(d for d, _ in ahead[len(leaders) :]), *(d for d, _ in members if d.name in behind)]
-        return ordered + rest, {d.name: score for d, score in ranked}
+        return ordered + rest
 
     def _front(self, ranked: list[Scored], view: _View) -> tuple[list[Scored], list[Deployment]]:
         """Those in reach, without who is held back now; and the rest, not looked at: their turn hardly ever comes."""
@@ -184,8 +189,18 @@ class Chooser:
         return front, []
 
 
-def _tier_then_score(pair: Scored) -> tuple[int, float]:
-    return -pair[0].priority, -pair[1]
+def _ranked(ranking: Ranking, signals: Signals) -> list[Scored]:
+    """Tiers high to low; inside one by score x success rate."""
+    ranked, success = list(ranking.ranked), signals.success
+    if success:
+        ranked = [(d, score * success.get(d.name, 1.0)) for d, score in ranked]
+        ranked.sort(key=itemgetter(1), reverse=True)
+    ranked.sort(key=_tier)
+    return ranked
+
+
+def _tier(pair: Scored) -> int:
+    return -pair[0].priority
 
 
 def dominated(tier: Sequence[Deployment], signals: Signals) -> set[str]:

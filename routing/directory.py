@@ -43,6 +43,8 @@ class Naming:
     demo: bool = False
 
 
+PLAIN = Task()
+REMEMBERED = 512  # names: callers make them up
 Adopt = Callable[[str, str], Deployment | None]
 
 
@@ -74,6 +76,7 @@ class Names:
         self._adopt = adopt
         self._exact = {deployment.name: deployment for deployment in self._all}
         self._providers = tuple(dict.fromkeys([*providers, *(deployment.provider for deployment in self._all)]))
+        self._known: dict[tuple[str, date], Resolution] = {}
 
     def deployments(self) -> Sequence[Deployment]:
         """Every deployment, usable or not."""
@@ -83,7 +86,19 @@ class Names:
         """What `ask.model` and `ask.task` stand for. Raises NoModel with the nearest names and what to do."""
         task = self._task(ask.task)
         name = ask.model if ask.model not in ("", AUTO) else task.model or self._naming.default
-        return replace(self._named(name), strategy=task.strategy, kind=task.kind)
+        found = self._remembered(name)
+        return found if task == PLAIN else replace(found, strategy=task.strategy, kind=task.kind)
+
+    def _remembered(self, name: str) -> Resolution:
+        """What a name stands for changes with the day only, as long as nobody is adopted for it."""
+        key = name, self._today()
+        if (known := self._known.get(key)) is None:
+            known = self._named(name)
+            if all(self._exact.get(d.name) is d for step in known.steps for d in step):
+                if len(self._known) >= REMEMBERED:
+                    self._known.clear()
+                self._known[key] = known
+        return known
 
     def _task(self, label: str | None) -> Task:
         said = self._naming.tasks.get(label or "")

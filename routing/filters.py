@@ -5,18 +5,19 @@ paid, what is held back now. The first reason found is the one told.
 """
 
 import fnmatch
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from providers.types import Capability, Image, ModelCard, Request
+from providers.types import Capability, Image, ModelCard, Price, Request
 
 from .envelope import LEAST_OUTPUT, affordable_output, cost_usd, default_output, least
 from .ports import Gate, Guard, Measure, Purse
 from .settings import RoutingSettings
 from .types import Ask, Deployment, Exclusion
 
-SHAPES = 64  # kinds of asks whose fixed exclusions are remembered
+SHAPES = 64  # kinds of asks (and candidates) whose fixed exclusions are remembered
+UNBOUNDED = 1 << 62
 MARGIN = 1.05  # of the estimated input: tokenizers differ, a refused prompt costs a round trip
 
 
@@ -50,17 +51,55 @@ class Sizes:
 
     request: Request
     measure: Measure
-    _estimates: dict[str, int] = field(default_factory=dict[str, int])
+    estimates: dict[str, int] = field(default_factory=dict[str, int])
     _bounds: dict[str, int] = field(default_factory=dict[str, int])
 
     def estimate(self, card: ModelCard) -> int:
         """The likely number."""
-        known = self._estimates.get(card.family or card.id)
-        return known if known is not None else _remember(self._estimates, card, self.measure.estimate, self.request)
+        known = self.estimates.get(card.counted_as)
+        return known if known is not None else _remember(self.estimates, card, self.measure.estimate, self.request)
 
     def bound(self, card: ModelCard) -> int:
         """A number never below the true one."""
         return _remember(self._bounds, card, self.measure.bound, self.request)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Deployments after the filters that no ask of the same shape can change, with the extremes of who is left.
+
+    An ask that fits the narrowest window and can pay the dearest price fits them all: nobody is looked at one by one.
+    `cards` is one card per way of counting tokens; `window` is in tokens, `dearest` in USD per million tokens.
+    """
+
+    of: tuple[Deployment, ...]
+    eligible: tuple[Deployment, ...]
+    out: Mapping[str, Exclusion]
+    cards: tuple[ModelCard, ...]
+    window: int
+    dearest: Price
+
+    def costs_at_most(self, tokens: int, output: int) -> float:
+        """USD that no eligible deployment's worst case is above."""
+        return cost_usd(self.dearest, tokens, output)
+
+
+def field_of(deployments: tuple[Deployment, ...], why: Callable[[Deployment], Exclusion | None]) -> Field:
+    """The field of those for whom there is no fixed reason `why` not."""
+    found = [(d, why(d)) for d in deployments]
+    eligible = tuple(d for d, reason in found if reason is None)
+    rates = [rate for d in eligible if d.price is not None for rate in (d.price, *d.price.tiers)]
+    return Field(
+        of=deployments,
+        eligible=eligible,
+        out={d.name: reason for d, reason in found if reason is not None},
+        cards=tuple({d.card.counted_as: d.card for d in reversed(eligible)}.values()),
+        window=min((min(d.card.context_window, d.card.max_input or UNBOUNDED) for d in eligible), default=0),
+        dearest=Price(
+            max((max(rate.input, rate.cache_write or 0.0) for rate in rates), default=0.0),
+            max((rate.output for rate in rates), default=0.0),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +110,31 @@ class Filters:
     purse: Purse
     gate: Gate
     guard: Guard
-    _known: dict[Hashable, dict[str, tuple[Deployment, Exclusion | None]]] = field(default_factory=dict[Any, Any])
+    _fields: dict[Hashable, Field] = field(default_factory=dict[Any, Any])
 
     def admit(
         self, deployments: Iterable[Deployment], needs: Needs, sizes: Sizes, excluded: dict[str, Exclusion]
-    ) -> list[Deployment]:
+    ) -> Sequence[Deployment]:
         """Those that may serve as far as they themselves go; the others are added to `excluded`. See also `held`."""
+        found = self._field(tuple(deployments), needs)
+        excluded.update(found.out)
+        if self._ample(found, needs, sizes):
+            return found.eligible
         admitted: list[Deployment] = []
-        fixed = self._remembered(needs)
-        unlimited = needs.left_usd is None
-        room, estimate = self.purse.room_usd, sizes.estimate
-        least_output = needs.ask.request.max_tokens or LEAST_OUTPUT
-        for d in deployments:
-            known = fixed.get(d.name)
-            if known is None or known[0] is not d:
-                known = fixed[d.name] = (d, self._fixed(d, needs))
-            why = known[1]
-            if why is None and estimate(d.card) * MARGIN + least_output > (d.card.max_input or d.card.context_window):
-                why = _window(d, needs, sizes)
-            if why is None and not (unlimited and room(needs.ask, d) is None):
-                why = self._money(d, needs, sizes)
-            if why is None:
+        for d in found.eligible:
+            if (why := _window(d, needs, sizes) or self._money(d, needs, sizes)) is None:
                 admitted.append(d)
             else:
                 excluded[d.name] = why
         return admitted
+
+    def _ample(self, found: Field, needs: Needs, sizes: Sizes) -> bool:
+        """Whether window and money are enough for every eligible one, whatever its own are."""
+        output = needs.ask.request.max_tokens or LEAST_OUTPUT
+        if max(map(sizes.estimate, found.cards), default=0) * MARGIN + output > found.window:
+            return False
+        room = least((needs.left_usd, self.purse.room_usd(needs.ask) if self.settings.cheaper else None))
+        return room is None or found.costs_at_most(max(map(sizes.bound, found.cards), default=0), output) <= room
 
     def held(self, d: Deployment, needs: Needs, sizes: Sizes) -> Exclusion | None:
         """Whether a breaker, a cooldown or a rate limit holds it back now, and for how long."""
@@ -106,13 +145,16 @@ class Filters:
             return Exclusion(d, f"its rate limit has no room for {wait:.0f} s", wait, code="rate_limited")
         return None
 
-    def _remembered(self, needs: Needs) -> dict[str, tuple[Deployment, Exclusion | None]]:
+    def _field(self, deployments: tuple[Deployment, ...], needs: Needs) -> Field:
         ask = needs.ask
-        key = (needs.abilities, needs.kind, needs.named, ask.local_only, ask.allowed_models, ask.exclude_families)
-        key = (*key, ask.min_quality, ask.any_region)
-        if key not in self._known and len(self._known) >= SHAPES:
-            self._known.clear()
-        return self._known.setdefault(key, {})
+        shape = (needs.abilities, needs.kind, needs.named, ask.local_only, ask.allowed_models, ask.exclude_families)
+        key = (*shape, ask.min_quality, ask.any_region, id(deployments))
+        known = self._fields.get(key)
+        if known is None or known.of is not deployments:
+            if len(self._fields) >= SHAPES:
+                self._fields.clear()
+            known = self._fields[key] = field_of(deployments, lambda d: self._fixed(d, needs))
+        return known
 
     def _fixed(self, d: Deployment, needs: Needs) -> Exclusion | None:
         why = _standing(d) or self._policy(d, needs) or _ability(d, needs) or self._price(d, needs)
@@ -203,7 +245,7 @@ def _matches(d: Deployment, pattern: str) -> bool:
 def _remember(
     known: dict[str, int], card: ModelCard, count: Callable[[Request, ModelCard], int], request: Request
 ) -> int:
-    key = card.family or card.id
+    key = card.counted_as
     found = known.get(key)
     if found is None:
         found = known[key] = count(request, card)

@@ -65,8 +65,11 @@ class Purse(Protocol):
         """Reserve in one atomic step against every budget in scope. Raises BudgetExceeded."""
         ...
 
-    def room_usd(self, ask: Ask, deployment: Deployment) -> float | None:
-        """What could still be held for this ask here, USD, from memory (no I/O); None when nothing limits it."""
+    def room_usd(self, ask: Ask, deployment: Deployment | None = None) -> float | None:
+        """What could still be held for this ask here, USD, from memory (no I/O); None when nothing limits it.
+
+        Without a deployment: at the one, whichever it is, that has the least.
+        """
         ...
 
     def envelope(self, id: str, usd: float | None) -> AbstractContextManager[None]:  # noqa: A002
@@ -315,7 +318,7 @@ class NoPurse:
         del bill
         yield _Free()
 
-    def room_usd(self, ask: Ask, deployment: Deployment) -> float | None:
+    def room_usd(self, ask: Ask, deployment: Deployment | None = None) -> float | None:
         """Nothing limits it."""
         del ask, deployment
         return None

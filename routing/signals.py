@@ -70,9 +70,9 @@ class Traffic:
         return Spread(len(ordered), *(ordered[min(len(ordered) - 1, int(len(ordered) * q))] for q in (0.5, 0.95, 0.99)))
 
     def trusted(self) -> Mapping[str, float]:
-        """Success rates as of now, old failures forgiven; who is not in it never failed."""
+        """Success rates as of now, old failures forgiven; who is not in it is as good as new."""
         self._forgive()
-        return self.success
+        return {name: self.success[name] for name in self._weak}
 
     def _score(self, name: str, result: float) -> None:
         self._forgive()

@@ -168,6 +168,7 @@ class Trip:
         assert decision is not None, "decided"
         chosen = decision.order[0]
         output = expected_output(self.ask.request, chosen.card)
+        scores = decision.scores
         return replace(
             self.receipt(now),
             provider=chosen.provider,
@@ -176,7 +177,7 @@ class Trip:
             estimated_cost_usd=self._estimate(chosen),
             simulated=chosen.simulated,
             carbon_g=carbon(chosen, output, 0.0),
-            candidates=tuple((d.name, round(decision.scores[d.name], 4)) for d in decision.order),
+            candidates=tuple((d.name, round(scores[d.name], 4)) for d in decision.order),
         )
 
     def _estimate(self, deployment: Deployment) -> float | None:
@@ -198,10 +199,10 @@ class Trip:
 
     def _fallbacks(self, deployment: Deployment) -> tuple[str, ...]:
         decision = self.decision
-        if decision is None or not decision.step.get(deployment.name):
+        if decision is None or not decision.falls_back(deployment.name):
             return ()
-        tried = [f"{a.provider}/{a.model}" for a in self.attempts]
-        return tuple(dict.fromkeys(name for name in tried if decision.step.get(name)))
+        tried = dict.fromkeys(f"{a.provider}/{a.model}" for a in self.attempts)
+        return tuple(name for name in tried if decision.falls_back(name))
 
 
 def _total(attempts: list[Attempt]) -> tuple[float, CostBasis]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..store.ledger import Limit, Period, Window
@@ -41,6 +41,9 @@ class Plan:
     at_edge: Edge = "refuse"
     unpriced: Unpriced = "allow"
     _by_scope: dict[str, tuple[tuple[Period, int], ...]] = field(init=False, repr=False, compare=False)
+    _known: dict[tuple[str, Period], Limit] = field(
+        default_factory=dict[Any, Any], init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         zone_of(self.zone)
@@ -58,9 +61,18 @@ class Plan:
         found: list[Limit] = []
         for scope in scopes:
             for period, cap in self._by_scope.get(scope, ()):
-                starts, ends = window(period, at, self.zone)
-                found.append(Limit(Window(scope, starts, ends), period, cap, self._amounts(cap)))
+                known = self._known.get((scope, period))  # the last window asked for: calendars are slow
+                if known is None or not known.window.starts <= at < known.window.ends:
+                    starts, ends = window(period, at, self.zone)
+                    known = Limit(Window(scope, starts, ends), period, cap, self._amounts(cap))
+                    self._known[scope, period] = known
+                found.append(known)
         return tuple(found)
+
+    def scopes(self, caller: str, task: str) -> tuple[str, ...]:
+        """Every scope with a budget in which a call of this caller and task might count, wherever it goes."""
+        own = f"caller:{caller}", f"task:{task}"
+        return tuple(s for s in self._by_scope if s in own or not s.startswith(("caller:", "task:")))
 
     def all_limits(self, at: float) -> tuple[Limit, ...]:
         """Every budget's window at this time."""

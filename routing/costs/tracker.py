@@ -32,6 +32,7 @@ from ..store.ledger import (
     Settled,
     Standing,
     Window,
+    scopes,
 )
 from ..types import NANO, Ask, Deployment
 from .budgets import Plan, nano
@@ -97,12 +98,16 @@ class Tracker:
         finally:
             held.leave()
 
-    def room_usd(self, ask: Ask, deployment: Deployment) -> float | None:
+    def room_usd(self, ask: Ask, deployment: Deployment | None = None) -> float | None:
         """What memory says could still be held here; other processes may have taken some of it since."""
-        entry = self._entry(Bill(ask.id, 0, ask, deployment, 0, 0), 0)
-        rooms = [limit.cap - self._taken(limit) for limit in self.plan.limits(entry.at, entry.scopes)]
-        rooms = [room + entry.extra for room in rooms]
-        rooms += [envelope.cap - self._used.get(envelope.id, 0) for envelope in entry.envelopes]
+        caller, task = ask.caller, ask.task or ""
+        if deployment is None:
+            names = self.plan.scopes(caller, task)
+        else:
+            names = scopes(deployment.provider, deployment.model, caller, task)
+        extra = self._extra(ask, ask.id)
+        rooms = [limit.cap + extra - self._taken(limit) for limit in self.plan.limits(self.clock(), names)]
+        rooms += [envelope.cap - self._used.get(envelope.id, 0) for envelope in self._caps(ask, ask.id)]
         return min(rooms) / NANO if rooms else None
 
     def settle(self, id: int, closing: Closing) -> None:  # noqa: A002
@@ -132,13 +137,17 @@ class Tracker:
         self._remember(reserved.used)
         return reserved.id, entry.held
 
+    def _caps(self, ask: Ask, id: str) -> tuple[Envelope, ...]:  # noqa: A002
+        """The envelope of the ask booked under `id`, and that of the tree it is part of."""
+        own = () if ask.max_cost_usd is None else (Envelope(id, nano(ask.max_cost_usd)),)
+        tree = self._envelopes.get(ask.part_of) if ask.part_of is not None else None
+        return own if tree is None else (*own, Envelope(ask.part_of or "", tree))
+
+    def _extra(self, ask: Ask, id: str) -> int:  # noqa: A002
+        return self._grants.get(id, 0) + (self._grants.get(ask.part_of, 0) if ask.part_of is not None else 0)
+
     def _entry(self, bill: Bill, amount: int) -> Entry:
-        ask, ids = bill.ask, [bill.id]
-        envelopes = [Envelope(bill.id, nano(ask.max_cost_usd))] if ask.max_cost_usd is not None else []
-        if ask.part_of is not None:
-            ids.append(ask.part_of)
-            if ask.part_of in self._envelopes:
-                envelopes.append(Envelope(ask.part_of, self._envelopes[ask.part_of]))
+        ask = bill.ask
         return Entry(
             bill.id,
             bill.attempt,
@@ -155,8 +164,8 @@ class Tracker:
             max_tokens=bill.output_tokens,
             prefix=prefix(ask.request),
             history=ask.history,
-            envelopes=tuple(envelopes),
-            extra=sum(self._grants.get(id, 0) for id in ids),  # noqa: A001
+            envelopes=self._caps(ask, bill.id),
+            extra=self._extra(ask, bill.id),
         )
 
     def _give_back(self, reserved: Reserved | None, error: Exception | None) -> None:

@@ -5,6 +5,7 @@ Money is integer nano-dollars; times are seconds since the epoch. Engines implem
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
 from providers.types import Usage
@@ -53,6 +54,12 @@ class Envelope:
     cap: int
 
 
+@lru_cache(maxsize=1024)
+def scopes(provider: str, model: str, caller: str, task: str) -> tuple[str, ...]:
+    """Every scope such an attempt counts in."""
+    return "global", f"provider:{provider}", f"model:{provider}/{model}", f"caller:{caller}", f"task:{task}"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An attempt about to be made."""
@@ -78,8 +85,7 @@ class Entry:
     @property
     def scopes(self) -> tuple[str, ...]:
         """Every scope this attempt counts in."""
-        named = f"model:{self.provider}/{self.model}", f"caller:{self.caller}", f"task:{self.task}"
-        return "global", f"provider:{self.provider}", *named
+        return scopes(self.provider, self.model, self.caller, self.task)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from ..types import Deployment, Ranking, Signals
 
@@ -11,12 +12,8 @@ SPAN = 2.0  # decades of price from the cheapest (1) to where dearer makes no mo
 
 def qualities(deployments: Sequence[Deployment], signals: Signals) -> list[float]:
     """Quality 0..1 at this kind of task, as the card says."""
-    kind = signals.kind
-    found: list[float] = []
-    for deployment in deployments:
-        quality = deployment.card.quality
-        found.append(quality[kind] if kind in quality else quality.get("default", 0.5))
-    return found
+    kind, tables = signals.kind, [deployment.card.quality for deployment in deployments]
+    return [table[kind] if kind in table else table.get("default", 0.5) for table in tables]
 
 
 def of(deployments: Sequence[Deployment], expected: Mapping[str, float]) -> list[float]:
@@ -26,19 +23,23 @@ def of(deployments: Sequence[Deployment], expected: Mapping[str, float]) -> list
 
 def inverse(values: Sequence[float]) -> list[float]:
     """Least / value: the least scores 1, twice as much 0.5. Zeros score 1 and count as a tenth of the least other."""
-    floor = min(values, default=1.0)
-    if floor <= NOTHING:
-        floor = min((value for value in values if value > NOTHING), default=1.0) / 10
-    return [1.0 if value <= NOTHING else floor / value for value in values]
+    least = _least(values)
+    return [1.0 if value <= NOTHING else least / value for value in values]
 
 
 def decades(values: Sequence[float]) -> list[float]:
     """1 for the least, less by 1 / SPAN for each factor of ten above it, never below 0."""
-    log10 = math.log10
-    return [max(0.0, 1 + log10(share) / SPAN) for share in inverse(values)]
+    log10, top = math.log10, 1 + math.log10(_least(values)) / SPAN
+    scores = [1.0 if value <= NOTHING else top - log10(value) / SPAN for value in values]
+    return [score if score > 0 else 0.0 for score in scores]
+
+
+def _least(values: Sequence[float]) -> float:
+    least = min(values, default=1.0)
+    return least if least > NOTHING else min((value for value in values if value > NOTHING), default=1.0) / 10
 
 
 def ranking(deployments: Sequence[Deployment], scores: Sequence[float], reason: str) -> Ranking:
     """Best first; equals keep their order."""
-    pairs = sorted(zip(deployments, scores, strict=True), key=lambda pair: -pair[1])
+    pairs = sorted(zip(deployments, scores, strict=True), key=itemgetter(1), reverse=True)
     return Ranking(tuple(pairs), reason)

@@ -1,5 +1,6 @@
 """What model names stand for (contract §2): every form, and what is said where a name stands for nothing."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -294,3 +295,14 @@ def test_any_text_is_a_name_or_an_error():
             assert resolve(text).steps
         except NoModel as said:
             assert said.message
+
+
+def test_what_a_name_stands_for_is_asked_anew_every_day():
+    day = [date(2026, 11, 20)]
+    ending = at("alpha", "m9", card=replace(card("alpha", "m9"), retires="2027-01-01"))
+    names = Names((ending,), Naming(), today=lambda: day[0])
+    asked = Ask(Request(()), "alpha/m9")
+    assert names.resolve(asked) is names.resolve(asked)
+    assert names.resolve(asked).warnings
+    day[0] = date(2027, 11, 20)
+    assert not names.resolve(asked).warnings

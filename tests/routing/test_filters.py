@@ -85,6 +85,21 @@ def test_what_is_remembered_of_a_deployment_ends_with_it():
         assert len(found) == admitted
 
 
+def test_one_that_is_too_narrow_or_too_dear_is_alone_left_out():
+    class Purse(NoPurse):
+        def room_usd(self, ask, deployment=None):
+            return 0.01 if deployment is None or deployment.provider == "poor" else 100.0
+
+    narrow = ModelCard("n", context_window=300)
+    step = (sim("a"), sim("narrow", card=narrow), sim("poor", price=Price(1.0, 45.0)), sim("b"))
+    filters = Filters(RoutingSettings(), Purse(), NoGate(), NoGuard())
+    wanted = needs(ask("x" * 300), kind="text", left_s=60.0, spent_usd=0.0, named=False)
+    out: dict[str, Exclusion] = {}
+    found = filters.admit(step, wanted, Sizes(wanted.ask.request, ByteCount()), out)
+    assert [d.provider for d in found] == ["a", "b"]
+    assert {name: e.code for name, e in out.items()} == {"narrow/m": "context_too_long", "poor/m": "budget_exceeded"}
+
+
 def test_a_held_deployment_says_when_it_returns():
     class Held(NoGuard):
         def blocked(self, deployment):

@@ -14,6 +14,7 @@ from ..ledger import (
     Settled,
     Standing,
     Window,
+    scopes,
 )
 from ..pending import Pending
 from .database import Database
@@ -85,13 +86,13 @@ def settle(db: Database, id: int, closing: Closing, limits: Limits) -> Settled: 
     if row is None:
         return Settled(fresh=False)
     held, at, caller, task, provider, model = row
-    scopes = Entry("", 0, provider, model, caller, task, 0, at).scopes
-    standings = _standings(db.execute(MOVE, (held, closing.cost or 0, *scopes, at, at)).fetchall())
+    names = scopes(provider, model, caller, task)
+    standings = _standings(db.execute(MOVE, (held, closing.cost or 0, *names, at, at)).fetchall())
     usage = closing.usage
     tokens = usage.input, usage.output, usage.cached_input, usage.cache_write, usage.reasoning
     told = STATES[closing.ending], closing.latency_s, closing.cost, closing.basis, closing.price
     db.execute(CLOSE, (*told, closing.model_returned, closing.ok, closing.computed, *tokens, id))
-    return Settled(True, standings, _alerts(db, standings, limits(at, scopes)))
+    return Settled(True, standings, _alerts(db, standings, limits(at, names)))
 
 
 def reclaim(db: Database, owner: Owner) -> int:
@@ -114,8 +115,8 @@ def ledger_time(db: Database, at: float) -> float:
     return latest if latest is not None and 0 < latest - at < BACKWARDS_S else at
 
 
-def _unlimited(at: float, scopes: Sequence[str]) -> Sequence[Limit]:
-    del at, scopes
+def _unlimited(at: float, names: Sequence[str]) -> Sequence[Limit]:
+    del at, names
     return ()
 
 

@@ -305,6 +305,14 @@ async def test_room_is_known_from_memory_for_budgets_envelopes_and_caps(store):
         assert purse.room_usd(ask(id="b", part_of="tree"), deployment()) == 0.5
 
 
+async def test_room_anywhere_is_that_of_the_tightest_budget_that_may_count(store):
+    caps = (Cap("global", "day", 5.0), Cap("provider:beta", "day", 1.0), Cap("caller:somebody", "day", 0.5))
+    purse = tracker(store, plan=Plan(caps, zone="UTC"))
+    assert purse.room_usd(ask()) == 1.0
+    assert purse.room_usd(ask(), deployment()) == 5.0
+    assert purse.room_usd(ask(caller="somebody")) == 0.5
+
+
 async def test_a_thousand_callers_on_one_budget_never_pass_it(store):
     purse = tracker(store, 0.5)
     cap, worst, refused = 500_000, 0, 0
