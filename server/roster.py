@@ -128,7 +128,13 @@ class Roster:
         if table.organization:
             headers["OpenAI-Organization"] = table.organization
         tls = ssl.create_default_context(cafile=table.ca_bundle) if table.ca_bundle else None
-        route = Route(seat.base_url, headers, tls, None if seat.local else self._wires.proxy(seat.base_url))
+        route = Route(
+            seat.base_url,
+            headers,
+            tls,
+            None if seat.local else self._wires.proxy(seat.base_url),
+            "api-key" if seat.row and seat.row.auth == "api-key" and dialect.startswith("openai") else "",
+        )
         timeouts = Timeouts(idle=table.timeout_s)
         return HttpProvider(self._wires.http, load(dialect), route, card=self.card, key=seat.key, timeouts=timeouts)
 

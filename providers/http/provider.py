@@ -40,12 +40,16 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a provider's host is reached. `tls` and `proxy` are None for the process's own trust store and no proxy."""
+    """How a provider's host is reached. `tls` and `proxy` are None for the process's own trust store and no proxy.
+
+    `key_header` takes the key in place of the dialect's header (Azure's `api-key`); access tokens (JWT) stay bearer tokens.
+    """
 
     base_url: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     tls: ssl.SSLContext | None = None
     proxy: str | None = None
+    key_header: str = ""
 
 
 class HttpProvider:
@@ -120,8 +124,13 @@ class HttpProvider:
         raise TimedOut(f"The provider did not begin to answer within {limit:g} s.")
 
     def _headers(self, call: Call) -> Sequence[tuple[str, str]]:
-        own = {**self.dialect.headers(self._key()), **call.headers, **self._route.headers}
+        own = {**self._signed(self._key()), **call.headers, **self._route.headers}
         return [*_ALWAYS, *own.items()]
+
+    def _signed(self, key: str | None) -> Mapping[str, str]:
+        if key is None or not self._route.key_header or key.startswith("eyJ"):
+            return self.dialect.headers(key)
+        return {**self.dialect.headers(None), self._route.key_header: key}
 
 
 def _body(call: Call) -> bytes | None:

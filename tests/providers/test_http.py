@@ -65,6 +65,13 @@ async def test_a_rotated_key_is_used_by_the_next_call_and_stays_in_a_header():
     assert seen == ["sk-one", "sk-two"]
 
 
+async def test_a_header_named_for_the_key_takes_it_in_place_of_the_dialects():
+    async with Http() as http:
+        route = Route("https://me.example/openai/v1", key_header="api-key")
+        for key, sent in (("k", {"api-key": "k"}), ("eyJ0.eyJ1.c2ln", {"authorization": "Bearer eyJ0.eyJ1.c2ln"})):
+            assert {name.lower(): value for name, value in provider(http, "", route=route)._signed(key).items()} == sent
+
+
 async def test_abilities_are_there_only_where_the_dialect_has_them():
     async with serve() as url, Http() as http:
         able = provider(http, url)
