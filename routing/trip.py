@@ -14,7 +14,7 @@ from .events import Tell
 from .filters import nearest, output_cap
 from .itinerary import Hop
 from .ports import Bill, QuotaWait
-from .types import Ask, Attempt, CascadePlan, CostBasis, Deployment, Exclusion, Receipt, Result
+from .types import UNASKED, Ask, Attempt, CascadePlan, CostBasis, Deployment, Exclusion, Receipt, Result
 
 _DOUBT: tuple[CostBasis, ...] = (
     "unpriced",
@@ -190,7 +190,7 @@ class Trip:
     def _warn(self, deployment: Deployment, answer: Answer, sent: int | None) -> None:
         self.warnings += answer.warnings
         if self.ask.request.max_tokens is None and sent is not None:
-            self.warnings.append(f"max_tokens was not given: {sent:,} was sent")
+            self.warnings.append(f"{UNASKED}: {sent:,} was sent")
         if was_cut(answer):
             self.warnings.append("the answer was cut at max_tokens; raise it for the rest")
         decision = self.decision

@@ -188,6 +188,9 @@ class Attempt:
     hedge: bool = False
 
 
+UNASKED = "max_tokens was not given"  # how the warning begins that stands in most receipts and helps few readers
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What happened to an ask: choice, reasons, attempts, usage, money. Fields as in the contract's §3."""

@@ -112,7 +112,7 @@ class Fold(TypedFold):
         given = block.get("input")
         arguments = dump(given) if given else ""  # a stream begins with {} and brings the pieces after it
         self._draft.calls[index] = CallDraft(string(block.get("id")), string(block.get("name")), arguments)
-        return (Delta("tool", arguments),)
+        return (Delta("tool", scrub(arguments)),)
 
     def _delta(self, event: Any) -> tuple[Delta, ...]:
         delta = event.get("delta")

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from .pending import Pending
 
 CLAIM_S = 86_400.0  # contract §3: a request_id is kept 24 h
+UNWRITTEN = 10_000  # deliveries remembered here: many more than come to pass before the next write
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,25 @@ class Record:
     request_id: str | None = None
     parent: str | None = None
     delivered: bool = False
+
+
+class Deliveries:
+    """Whose answer was delivered, from the moment it is said: a store writes it down later, with its next write."""
+
+    def __init__(self) -> None:
+        self._reached: dict[str, None] = {}
+
+    def note(self, id: str, *, reached: bool) -> None:  # noqa: A002
+        """It reached its caller, or did not after all."""
+        self._reached.pop(id, None)
+        if reached:
+            self._reached[id] = None
+        if len(self._reached) > UNWRITTEN:
+            del self._reached[next(iter(self._reached))]
+
+    def missing(self, record: Record | None) -> Record | None:
+        """The record the store takes to be undelivered, if that is still true."""
+        return None if record is None or record.id in self._reached else record
 
 
 class Archive(Protocol):

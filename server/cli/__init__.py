@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -33,6 +33,8 @@ EXITS = {
     "context_too_long": 2,
     "configuration": 2,
 }
+# The other way round, for what a command itself refuses.
+CODES = {2: "invalid_request", 3: "no_model", 4: "provider_failed", 5: "budget_exceeded", 6: "policy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,11 @@ class Common:
 
     as_json: bool = False
     config: Path | None = None
+    shown: list[Any] = field(default_factory=list[Any])  # something stands on stdout: a failure adds nothing to it
 
     def show(self, document: Any, text: str) -> None:
         """One JSON document on stdout with `--json`, else the text."""
+        self.shown.append(True)
         print(json.dumps(document, ensure_ascii=False, allow_nan=False) if self.as_json else text, flush=True)
 
 
@@ -57,23 +61,21 @@ class Exit(Exception):
 
 def run(argv: Sequence[str]) -> int:
     """Parse and run one command; answers the exit status."""
+    common, rest = split(argv)
     try:
-        common, rest = split(argv)
         return _invoke(common, rest)
     except ConfigFault as fault:
-        return _fail(2, "configuration", str(fault), split(argv)[0])
+        return _fail(2, "configuration", str(fault), common)
     except Refusal as refusal:
         words = f"{refusal.message} {refusal.hint}".strip()
-        return _fail(EXITS.get(refusal.code, 1), refusal.code, words, split(argv)[0])
+        return _fail(EXITS.get(refusal.code, 1), refusal.code, words, common)
     except Exit as leave:
-        if str(leave):
-            print(str(leave), file=sys.stderr)
-        return leave.status
+        return _fail(leave.status, CODES.get(leave.status, "unexpected"), str(leave), common)
     except Exception as fault:
         if os.environ.get("PLENUM_LOG") == "debug":
             raise
         words = f"An unexpected fault ({type(fault).__name__}). Set PLENUM_LOG=debug and run it again for the details."
-        return _fail(1, "unexpected", words, split(argv)[0])
+        return _fail(1, "unexpected", words, common)
 
 
 def _invoke(common: Common, rest: list[str]) -> int:
@@ -88,11 +90,27 @@ def _invoke(common: Common, rest: list[str]) -> int:
         if not module.name.startswith("_"):
             import_module(f"{__name__}.{module.name}").register(app, common)
     command = typer.main.get_command(app)
+    if common.as_json:
+        return _invoked_for_a_program(command, common, rest)
     try:
         command.main(args=rest, prog_name="plenum", obj=common)
     except SystemExit as leave:  # typer has printed its own usage errors: status 2
         return leave.code if isinstance(leave.code, int) else 1
     return 0
+
+
+def _invoked_for_a_program(command: Any, common: Common, rest: list[str]) -> int:
+    """Wrong usage is one JSON document too."""
+    try:
+        status = command.main(args=rest, prog_name="plenum", obj=common, standalone_mode=False)
+    except typer.Abort:
+        return _fail(1, "cancelled", "Aborted.", common)
+    except Exception as fault:
+        said = getattr(fault, "format_message", None)  # of typer's own usage errors, whose class it does not export
+        if said is None:
+            raise
+        return _fail(2, "invalid_request", f"{said()} `plenum --help` lists the commands.", common)
+    return status if isinstance(status, int) else 0
 
 
 def split(argv: Sequence[str]) -> tuple[Common, list[str]]:
@@ -114,7 +132,8 @@ def split(argv: Sequence[str]) -> tuple[Common, list[str]]:
 
 
 def _fail(status: int, code: str, message: str, common: Common) -> int:
-    if common.as_json:
+    if common.as_json and message and not common.shown:
         print(json.dumps({"error": {"code": code, "message": message}}))
-    print(message, file=sys.stderr)
+    if message:
+        print(message, file=sys.stderr)
     return status

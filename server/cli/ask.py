@@ -13,7 +13,7 @@ from routing.types import Ask, Receipt
 from server import receipts
 from server.app import App, opener
 from server.config.world import world
-from server.tools.generate import Generate, ask_of, footer, structure
+from server.tools.generate import Generate, ask_of, closing, structure
 from server.tools.list_models import ListModels, listing
 
 from . import Common, Exit
@@ -108,14 +108,14 @@ async def _streamed(app: App, ask: Ask) -> None:
     if ask.request.schema is not None:  # what must meet a schema is repaired first and shown whole
         result = await app.manager.generate(ask)
         print(result.answer.text)
-        print(footer(result.receipt), file=sys.stderr)
+        print(closing(result.receipt), file=sys.stderr)
         return
     async with app.manager.stream(ask) as stream:
         async for delta in stream:
             if delta.kind == "text":
                 print(delta.text, end="", flush=True)
         print()
-    print(footer(stream.result.receipt), file=sys.stderr)
+    print(closing(stream.result.receipt), file=sys.stderr)
 
 
 def read_schema(file: Path) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,8 +49,8 @@ def batch(
     except OSError:
         raise Exit(2, f"{file} cannot be read. Name a file with one JSON object a line.") from None
 
-    async def _run(app: App) -> Count:
-        with file.open("rb") as source, _sink(output, name, again=again) as sink, _progress() as show:
+    async def _run(app: App) -> tuple[Count, Sequence[Mapping[str, Any]]]:
+        with file.open("rb") as source, _sink(ctx.obj, output, name, again=again) as sink, _progress() as show:
             usd = None if max_cost_usd is None else max(0.0, max_cost_usd - sink.usd)
             job = Batch(sink.batch, app.manager, app.purse, usd, concurrency)
 
@@ -59,29 +59,41 @@ def batch(
                 show(count)
 
             async with admitted(app, "batch"):
-                return await job.run(lines(source, defaults, sink.done), _tell)
+                count = await job.run(lines(source, defaults, sink.done), _tell)
+            return count, sink.results if isinstance(sink, _Stdout) else ()
 
-    _report(anyio.run(opened, ctx.obj, _run, demo))
+    count, results = anyio.run(opened, ctx.obj, _run, demo)
+    if ctx.obj.as_json:
+        ctx.obj.show(_document(count, results), "")
+    _report(count)
 
 
 class _Stdout:
-    """The output that nothing can be read back from: a second run replays what the first one paid for."""
+    """The output that nothing can be read back from: a second run replays what the first one paid for.
+
+    A line per result; with `--json` they are held back for the one document at the end.
+    """
 
     usd = 0.0
 
-    def __init__(self, batch: str) -> None:
+    def __init__(self, batch: str, *, held: bool) -> None:
         self.batch = batch
         self.done = Bits()
+        self.results: list[Mapping[str, Any]] = []
+        self._held = held
 
     def write(self, record: Mapping[str, Any]) -> None:
-        print(json.dumps(record, ensure_ascii=False), flush=True)
+        if self._held:
+            self.results.append(record)
+        else:
+            print(json.dumps(record, ensure_ascii=False), flush=True)
 
 
 @contextmanager
-def _sink(output: Path | None, name: str, *, again: bool) -> Generator[Outbox | _Stdout]:
+def _sink(common: Common, output: Path | None, name: str, *, again: bool) -> Generator[Outbox | _Stdout]:
     """Where results go, and what is done already."""
     if output is None:
-        yield _Stdout(name)
+        yield _Stdout(name, held=common.as_json)
         return
     try:
         outbox = Outbox(output, name, again=again)
@@ -113,6 +125,12 @@ def _progress() -> Generator[Show]:
 def _words(count: Count) -> str:
     free = f", {count.repeated} of them at no cost" if count.repeated else ""
     return f"{count.answered} answered{free}, {count.failed} failed, {money(count.usd)}"
+
+
+def _document(count: Count, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What came of it; the results themselves where no `--output` holds them."""
+    told = {"answered": count.answered, "repeated": count.repeated, "failed": count.failed, "codes": dict(count.codes)}
+    return {**told, "cost_usd": round(count.usd, 9), "results": list(results)}
 
 
 def _report(count: Count) -> None:

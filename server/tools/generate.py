@@ -11,7 +11,7 @@ from pydantic import Field, WithJsonSchema
 
 from providers.types import Answer, Capability, Effort, Request, Tool
 from routing.errors import InvalidRequest
-from routing.types import Ask, CacheMode, Receipt, Result
+from routing.types import UNASKED, Ask, CacheMode, Receipt, Result
 from server import callers, receipts
 from server.house import House
 from server.jobs import Job
@@ -213,7 +213,7 @@ def answered(result: Result, arguments: Generate) -> Outcome:
         return results.data(structure(result, arguments), result.receipt)
     calls = [json.dumps(call) for call in _calls(result.answer)]
     text = "\n".join([result.answer.text, *calls]) if calls else result.answer.text
-    return results.prose(f"{text}\n\n{footer(result.receipt)}", result.receipt)
+    return results.prose(f"{text}\n\n{closing(result.receipt)}", result.receipt)
 
 
 def structure(result: Result, arguments: Generate) -> dict[str, Any]:
@@ -246,6 +246,12 @@ def _calls(answer: Answer) -> list[dict[str, Any]]:
     return [{"id": call.id, "name": call.name, "arguments": _value(call.arguments)} for call in answer.tool_calls]
 
 
+def closing(receipt: Receipt) -> str:
+    """What stands under an answer: what its reader should know of it, then the footer, always the last line."""
+    notes = [f"note: {warning}" for warning in receipt.warnings if not warning.startswith(UNASKED)]
+    return "\n".join([*notes, footer(receipt)])
+
+
 def footer(receipt: Receipt) -> str:
     """One line under the answer: who, how much, how long, and the id that everything hangs on."""
     parts = [
@@ -254,7 +260,6 @@ def footer(receipt: Receipt) -> str:
         f"{receipt.latency_s:.1f} s",
         receipt.id,
         *(["cached"] if receipt.cached != "no" else []),
-        *(f"note: {warning}" for warning in receipt.warnings),
     ]
     return " · ".join(parts)
 

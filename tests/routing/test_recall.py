@@ -160,10 +160,9 @@ async def test_followers_share_the_leaders_refusal_and_the_next_one_tries_again(
 
 async def test_without_request_id_a_delivered_answer_is_not_replayed(store):
     model, recall = Model(), replay(store)
-    await model.ask(recall, ask())
-    await store.ledger.reclaim().wait()
-    await model.ask(recall, ask())
-    assert model.calls == 2
+    for calls in range(1, 4):  # at once, though the store notes a delivery only with its next write
+        await model.ask(recall, ask())
+        assert model.calls == calls
 
 
 async def test_an_answer_that_reached_nobody_is_replayed_for_ten_minutes_and_once(store):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..archive import CLAIM_S, Claimed, Record
+from ..archive import CLAIM_S, Claimed, Deliveries, Record
 from ..pending import Pending
 from .driver import Fetch
 from .ledger import LEASE_S
@@ -36,6 +36,7 @@ class PostgresArchive:
         self._fetch = fetch
         self._owner = owner
         self._months: set[str] = set()
+        self._deliveries = Deliveries()
 
     def keep(self, record: Record) -> Pending[None]:
         """Store the record and close its claim."""
@@ -50,10 +51,11 @@ class PostgresArchive:
 
     async def undelivered(self, caller: str, key: str, since: float) -> Record | None:
         """The newest that did not reach its caller."""
-        return _record(await self._fetch(UNDELIVERED, caller, key, since))
+        return self._deliveries.missing(_record(await self._fetch(UNDELIVERED, caller, key, since)))
 
     def deliver(self, id: str, *, reached: bool) -> None:  # noqa: A002
-        """With the next write."""
+        """Here at once, elsewhere with the next write."""
+        self._deliveries.note(id, reached=reached)
         self._writer.later(DELIVER, (id, reached))
 
     def forget(self, id: str) -> Pending[int]:  # noqa: A002

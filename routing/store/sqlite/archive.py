@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..archive import CLAIM_S, Claimed, Record
+from ..archive import CLAIM_S, Claimed, Deliveries, Record
 from ..pending import Pending
 from .database import Database, Value
 from .locks import Owner
@@ -26,6 +26,7 @@ class SqliteArchive:
         self._writer = writer
         self._reader = reader
         self._owner = owner
+        self._deliveries = Deliveries()
 
     def keep(self, record: Record) -> Pending[None]:
         """Store the record and close its claim."""
@@ -37,10 +38,11 @@ class SqliteArchive:
 
     async def undelivered(self, caller: str, key: str, since: float) -> Record | None:
         """The newest that did not reach its caller."""
-        return _record(self._reader.execute(UNDELIVERED, (caller, key, since)).fetchone())
+        return self._deliveries.missing(_record(self._reader.execute(UNDELIVERED, (caller, key, since)).fetchone()))
 
     def deliver(self, id: str, *, reached: bool) -> None:  # noqa: A002
-        """With the next write."""
+        """Here at once, elsewhere with the next write."""
+        self._deliveries.note(id, reached=reached)
         self._writer.later(lambda db: db.execute("UPDATE receipt SET delivered = ? WHERE id = ?", (reached, id)))
 
     def forget(self, id: str) -> Pending[int]:  # noqa: A002

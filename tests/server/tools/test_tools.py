@@ -13,9 +13,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from household import opener_of, small_app
 
 from providers.simulator import load_scenario
+from routing.types import UNASKED, Receipt
 from server import callers
 from server.face import INSTRUCTIONS, face
 from server.house import House
+from server.tools.generate import closing
 
 pytestmark = pytest.mark.anyio
 MODES = pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -43,6 +45,12 @@ async def test_text_is_one_block_with_the_answer_and_a_footer(mode: str) -> None
     assert answer.startswith("[simulated]")
     assert footer == f"sim/fast · $0.000012 · {receipt['latency_s']:.1f} s · {receipt['id']}\n"
     assert result.structured_content is None
+
+
+def test_the_footer_is_the_last_line_and_notes_stand_above_it() -> None:
+    cut, routine = "the answer was cut at max_tokens", f"{UNASKED}: 8,192 was sent"
+    receipt = Receipt("g_1", provider="p", model="m", cost_usd=0.5, cached="exact", warnings=(routine, cut))
+    assert closing(receipt) == f"note: {cut}\n— p/m · $0.5 · 0.0 s · g_1 · cached"
 
 
 @MODES

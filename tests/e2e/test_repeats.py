@@ -1,0 +1,39 @@
+"""The same question again, as an outsider sees it: a real host over stdio, and a provider that keeps a log."""
+
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from mcp import Client
+
+from providers.simulator.server import serve
+from tests.e2e.test_every_dialect import PROVIDER, host
+
+pytestmark = pytest.mark.anyio
+
+
+async def asked(client: Client, **more) -> str:
+    arguments = {"prompt": "What is 17 + 25?", "model": "one/fast", **more}
+    result = await client.call_tool("generate", arguments)
+    assert not result.is_error, result.content
+    return result.meta["plenum/receipt"]["cached"]
+
+
+async def test_a_repeat_is_cached_when_it_may_be_and_bought_again_when_not(tmp_path: Path) -> None:
+    with anyio.fail_after(60):
+        async with serve() as base:
+            config = PROVIDER.format(name="one", dialect="openai_chat", base=base + "/openai/v1", priority=1)
+            async with host(tmp_path, config) as client:
+                plain = [await asked(client) for _ in range(3)]
+                warm = [await asked(client, temperature=0.7) for _ in range(3)]
+                named = [await asked(client, temperature=0.7, request_id="r1") for _ in range(2)]
+            async with host(tmp_path, config) as client:
+                later = await asked(client), await asked(client, temperature=0.7, request_id="r1")
+            async with httpx.AsyncClient() as http:
+                calls = [one for one in (await http.get(f"{base}/_log")).json() if "chat" in str(one)]
+    assert plain == ["no", "exact", "exact"]
+    assert warm == ["no", "no", "no"]
+    assert named == ["no", "replayed"]
+    assert later == ("exact", "replayed")
+    assert len(calls) == 5
