@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "conformance"))
@@ -67,3 +69,19 @@ def test_the_bundle_is_valid_and_packs(tmp_path: Path) -> None:
             [str(node.node()), str(script), *command], capture_output=True, text=True, env=dict(os.environ), timeout=120
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.soak
+def test_the_registry_entry_is_valid_by_the_registrys_released_schema(tmp_path: Path) -> None:
+    """The registry publishes its schema on the web alone; skillsaw's wheel carries the released ones unchanged."""
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(tmp_path), "skillsaw==0.22.0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        pytest.skip(f"no package index: {done.stderr[-300:]}")
+    entry = json.loads((ROOT / "packaging/server.json").read_text())
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        schema = json.loads(wheel.read("skillsaw/schemas/mcp_registry/v2025_12_11/server.schema.json"))
+    assert schema["$id"] == entry["$schema"]
+    checker = jsonschema.validators.validator_for(schema)(schema, format_checker=jsonschema.FormatChecker())
+    assert [fault.message for fault in checker.iter_errors(entry)] == []
+    assert [fault.message for fault in checker.iter_errors({**entry, "version": 1})]

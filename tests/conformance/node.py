@@ -11,6 +11,11 @@ PACKAGES = {
     "@modelcontextprotocol/client": "2.4.0",
     "@anthropic-ai/mcpb": "2.1.2",
 }
+HOSTS = {  # most of a gigabyte: wanted by long runs alone
+    "@anthropic-ai/claude-code": "2.1.329",
+    "@openai/codex": "0.169.0",
+    "@google/gemini-cli": "0.61.0",
+}
 TOOLS = Path(sys.prefix) / "mcp-tools"
 
 
@@ -27,10 +32,11 @@ def node() -> Path:
 
 
 def package(name: str) -> Path:
-    """The folder of an installed package; installs all of `PACKAGES` at first."""
-    folder = TOOLS / "node_modules" / name
+    """The folder of an installed package; installs all of its group at first. Raises Unreachable."""
+    group, place = (HOSTS, TOOLS.with_name("mcp-hosts")) if name in HOSTS else (PACKAGES, TOOLS)
+    folder = place / "node_modules" / name
     if not folder.exists():
-        wanted = [f"{known}@{version}" for known, version in PACKAGES.items()]
+        wanted = [f"{known}@{version}" for known, version in group.items()]
         npm = node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
         command = [
             str(node()),
@@ -40,11 +46,14 @@ def package(name: str) -> Path:
             "--no-audit",
             "--no-fund",
             "--prefix",
-            str(TOOLS),
+            str(place),
             *wanted,
         ]
         path = {**os.environ, "PATH": f"{node().parent}:{os.environ.get('PATH', '')}"}
-        done = subprocess.run(command, capture_output=True, env=path, timeout=300)
+        try:
+            done = subprocess.run(command, capture_output=True, env=path, timeout=300)
+        except subprocess.TimeoutExpired:
+            raise Unreachable("npm install took more than 300 s") from None
         if done.returncode or not folder.exists():
             raise Unreachable(f"npm install failed: {done.stderr.decode()[-300:]}")
     return folder
