@@ -30,6 +30,7 @@ from routing.costs.tracker import Tracker
 from routing.directory import Names
 from routing.embedding import Embeddings
 from routing.errors import Misconfigured
+from routing.experiments.aside import Aside
 from routing.footprint import footprint
 from routing.fusion.calibration import Taught
 from routing.fusion.cascading import Agreement
@@ -72,6 +73,7 @@ from .security.security import Security, secured
 from .security.tokens import caps
 from .security.veil import Veiled
 from .security.watch import Watch
+from .trying import laboratory, shadowing
 
 _log = logging.getLogger(__name__)
 THREAD_TOKENS = 24_000  # of a conversation's newest turns: fits every window worth routing to, with room to answer
@@ -96,6 +98,7 @@ class Ground:
     engines: Sequence[Roster]
     locals: Mapping[str, Provider]
     watch: Watch
+    aside: Aside
     demo: bool
 
 
@@ -115,6 +118,7 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False, in_fligh
             return built
 
         tasks = await stack.enter_async_context(background())
+        tasks.start_soon(ground.aside.run)
         ground.hub.subscribe(SecondKeys(tasks, lambda: (now, keys), ground.watch))
         yield await stack.enter_async_context(living(world, loaded, _built))
 
@@ -159,6 +163,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
         found,
         await _models_in_process(stack, wires, loaded),
         watch,
+        Aside(),
         demo,
     )
 
@@ -224,19 +229,23 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     recall = Keeping(current(), Prepared(security.steps, ground.recall))
     making = partial(_manager, ground, config, security)
     manager = Veiled(current(), making(recall, directory))
+    threads = Conversations(ground.store.archive, _tokens)
+    prepare = _foreseen(security.allowed, partial(threads.recalled, tokens=THREAD_TOKENS))
     # what was bought of vectors is remembered by its receipt: the vectors themselves are not kept
     bought = Replay(ground.store.archive, ground.store.archive, texts=False, observer=ground.hub)
     embeddings = Embeddings(directory, partial(making, Prepared(security.vectors, bought)), config.embeddings.model)
     return App(
         config,
-        manager,
+        laboratory(
+            config, manager, ground.store.trials, shadowing(ground.aside, prepare, directory, ground.protection)
+        ),
         directory,
         ground.hub,
         journal=Kept(ground.store.archive, ground.store.books),
         fusion=Fusion(manager, directory, settings.fusion(config), _means(ground, recall, embeddings)),
         purse=ground.tracker,
         costs=_accountant(ground, config, directory),
-        conversations=Conversations(ground.store.archive, _tokens),
+        conversations=threads,
         embeddings=embeddings,
         guard=shield.guards,
         gate=shield.limiter,

@@ -7,6 +7,7 @@ from routing.breaker import BreakerSettings
 from routing.cache.exact import CacheSettings
 from routing.costs.budgets import Cap, Plan
 from routing.directory import Naming, Task
+from routing.experiments.assignment import CALLER, Experiment
 from routing.fusion.ask import FusionSettings
 from routing.guard import Rules
 from routing.hybrid import leaves
@@ -50,6 +51,11 @@ def fusion(config: Config) -> FusionSettings:
         table.effort,
         deadline_s=config.routing.deadline_s,
     )
+
+
+def experiments(config: Config) -> Sequence[Experiment]:
+    """`[experiments]`, in the file's order."""
+    return [Experiment(name, **table.model_dump()) for name, table in config.experiments.items()]
 
 
 def rules(config: Config) -> Rules:
@@ -106,6 +112,8 @@ def plan(config: Config) -> Plan:
     scopes |= {f"model:{name}": limits for name, limits in table.models.items()}
     scopes |= {f"caller:{name}": limits for name, limits in table.callers.items()}
     scopes |= {f"task:{name}": limits for name, limits in table.tasks.items()}
+    shadows = {name: said.daily_usd for name, said in config.experiments.items() if said.kind == "shadow"}
+    scopes |= {f"caller:{CALLER}{name}": BudgetLimits(daily_usd=usd) for name, usd in shadows.items()}
     caps = tuple(cap for scope, limits in scopes.items() for cap in _caps(scope, limits))
     return Plan(caps, table.time_zone, table.alerts, table.at_edge, table.unpriced)
 

@@ -15,6 +15,7 @@ from .cache import Meanings, Responses
 from .ledger import Ledger
 from .marks import Marks
 from .tokens import Tokens
+from .trials import Trials
 
 
 class Records(Archive, Claims, Shredder, Protocol):
@@ -52,6 +53,9 @@ class Store(Protocol):
 
     @property
     def marks(self) -> Marks: ...
+
+    @property
+    def trials(self) -> Trials: ...
 
 
 def open_store(url: str) -> AbstractAsyncContextManager[Store]:

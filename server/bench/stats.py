@@ -1,14 +1,15 @@
-"""Samples added up: mean, spread, and whether a difference is more than chance. Pure; the random source is passed in."""
+"""Samples added up: mean, spread, reliability. Pure. Whether a difference is more than chance: `chance`, which lives below."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from routing.experiments.statistics import chance
+
 from .run import Sample
 
-SHUFFLES = 2_000
 SURE = 0.05  # below this share of shuffles as far apart, a difference is taken for real
+__all__ = ["SURE", "Score", "Spread", "chance", "qualities", "scores", "spread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,3 @@ def _score(model: str, samples: Sequence[Sample]) -> Score:
 def qualities(samples: Sequence[Sample]) -> list[float]:
     """Those that are known; a call that failed where a quality could have been known is not among them."""
     return [sample.quality for sample in samples if sample.quality is not None]
-
-
-def chance(one: Sequence[float], other: Sequence[float], rng: random.Random) -> float:
-    """A permutation test of the difference of means: how often chance alone sets them as far apart. 1 of too few."""
-    if len(one) < 2 or len(other) < 2:
-        return 1.0
-    apart = abs(fmean(one) - fmean(other))
-    every, count = [*one, *other], 0
-    for _ in range(SHUFFLES):
-        rng.shuffle(every)
-        count += abs(fmean(every[: len(one)]) - fmean(every[len(one) :])) >= apart - 1e-12
-    return (count + 1) / (SHUFFLES + 1)

@@ -312,6 +312,25 @@ class SecurityTable(Section):
     kms: str | None = None
 
 
+class ExperimentTable(Section):
+    """`[experiments.NAME]`: a share of the asks for `of` goes to the arm, instead (split) or besides and unseen (shadow)."""
+
+    kind: Literal["shadow", "split"]
+    share: Annotated[float, Field(gt=0, le=1), _number]
+    of: Annotated[str, Field(min_length=1)] = "auto"
+    model: str | None = None
+    strategy: str | None = None
+    daily_usd: Usd = 1.0
+
+    @model_validator(mode="after")
+    def _an_arm(self) -> "ExperimentTable":
+        if not self.model and not self.strategy:
+            raise ValueError("needs an arm: model, strategy or both")
+        if self.kind == "split" and "/" in self.of.rstrip("/"):
+            raise ValueError('a split may not be of provider/model: who names one exactly gets it. Use kind = "shadow"')
+        return self
+
+
 class Config(Section):
     """The whole file."""
 
@@ -328,3 +347,12 @@ class Config(Section):
     store: StoreTable = StoreTable()
     http: HttpTable = HttpTable()
     security: SecurityTable = SecurityTable()
+    experiments: dict[str, ExperimentTable] = Field(default_factory=dict)
+
+    @field_validator("experiments")
+    @classmethod
+    def _one_split_each(cls, value: dict[str, ExperimentTable]) -> dict[str, ExperimentTable]:
+        split = [table.of for table in value.values() if table.kind == "split"]
+        if twice := next((of for of in split if split.count(of) > 1), None):
+            raise ValueError(f"two splits of {twice} would blur each other: end one of them")
+        return value

@@ -25,7 +25,9 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(page: Path) -> None:
         exec(compile(body, page.name, "exec"), scope)
 
 
-@pytest.mark.parametrize("page", [DOCS / f"{n}.md" for n in ("configure", "providers", "money")], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "page", [DOCS / f"{n}.md" for n in ("configure", "providers", "money", "experiments")], ids=lambda p: p.stem
+)
 def test_the_configuration_of_a_page_is_valid(page: Path, tmp_path: Path) -> None:
     for number, body in enumerate(blocks(page, "toml")):
         file = tmp_path / f"{number}.toml"

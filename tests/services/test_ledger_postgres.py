@@ -25,11 +25,12 @@ from routing.types import Receipt, Result
 from tests.routing import test_recall
 from tests.routing.costs import test_reports, test_tracker
 from tests.routing.money import Told, answer, ask, bill, dies, rows, spent, tracker
+from tests.routing.store import test_trials
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 
-for suite in (test_tracker, test_recall, test_reports):
+for suite in (test_tracker, test_recall, test_reports, test_trials):
     globals().update({name: test for name, test in vars(suite).items() if name.startswith("test_")})
 
 

@@ -19,6 +19,7 @@ from .ledger import PostgresLedger
 from .people import FRESH_S, PostgresMarks, PostgresTokens
 from .reader import Reader
 from .schema import MIGRATIONS, NEEDS, TURNSTILE
+from .trials import PostgresTrials
 from .writer import Writer
 
 HEARTBEAT_S = 10.0  # guide reliability-and-security §7.8
@@ -38,6 +39,7 @@ class PostgresStore:
     responses: NoResponses
     tokens: PostgresTokens
     marks: PostgresMarks
+    trials: PostgresTrials
 
 
 @asynccontextmanager
@@ -73,6 +75,7 @@ def _store(url: str, fetch: Fetch) -> tuple[PostgresStore, str]:
         NoResponses(),
         PostgresTokens(writer, fetch),
         PostgresMarks(writer, fetch),
+        PostgresTrials(writer, fetch),
     )
     return store, owner
 

@@ -238,4 +238,10 @@ BEGIN
   RETURN true;
 END $$;
 """,
+    """
+CREATE TABLE trial(
+  experiment text, id text, arm text NOT NULL, at float8 NOT NULL, model text NOT NULL, ok boolean NOT NULL,
+  code text NOT NULL, nano bigint, latency float8 NOT NULL, faults int NOT NULL, pair text NOT NULL, agreement float8,
+  basis text NOT NULL, PRIMARY KEY (experiment, id));
+""",
 )

@@ -23,6 +23,7 @@ from .ledger import SqliteLedger
 from .locks import FileLock, Owner
 from .marks import SqliteMarks
 from .tokens import SqliteTokens
+from .trials import SqliteTrials
 from .writer import Writer
 
 
@@ -43,6 +44,7 @@ class SqliteStore:
     days: SqliteDays
     responses: SqliteResponses
     tokens: SqliteTokens
+    trials: SqliteTrials
 
 
 @asynccontextmanager
@@ -91,4 +93,5 @@ def _open(path: Path, stack: ExitStack) -> SqliteStore:
         days=SqliteDays(writer),
         responses=SqliteResponses(writer, reader),
         tokens=SqliteTokens(writer, reader),
+        trials=SqliteTrials(path, writer, reader),
     )

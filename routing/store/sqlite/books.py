@@ -3,15 +3,10 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync
 
 from ..archive import Record
 from ..books import BUCKET_S, DAY_S, HOUR_S, SAMPLES, Habits, Line, Repeat, Sample, Tally, Told
-from .connection import connect
-from .database import Value
+from .looking import Looking
 from .writer import Writer
 
 LINES = """SELECT (CAST(at AS INTEGER) - ?4) / ?3 * ?3 + ?4, provider, model, caller, task, servers, asked, simulated,
@@ -42,26 +37,25 @@ class SqliteBooks:
     """`Books` and `Counters` over the user's file."""
 
     def __init__(self, path: Path, writer: Writer, clock: Callable[[], float] = time.time) -> None:
-        self._path = path
         self._writer = writer
         self._clock = clock
-        self._one = CapacityLimiter(1)
+        self._look = Looking(path)
 
     async def lines(self, since: float, until: float, *, day: int | None = None) -> Sequence[Line]:
         """Sums by quarter of an hour, or by day, and everything one can group by."""
         bucket, first = (BUCKET_S, 0) if day is None else (DAY_S, day % DAY_S)
-        return [Line(*row) for row in await self._rows(LINES, since, until, bucket, first)]
+        return [Line(*row) for row in await self._look.rows(LINES, since, until, bucket, first)]
 
     async def samples(self, since: float, until: float) -> Sequence[Sample]:
         """Newest first."""
-        return [Sample(*row) for row in await self._rows(LATENCIES, since, until)]
+        return [Sample(*row) for row in await self._look.rows(LATENCIES, since, until)]
 
     async def habits(self, since: float, until: float) -> Habits:
         """Four looks."""
-        prefixes = await self._rows(PREFIXES, since, until)
-        ((questions, nano),) = await self._rows(QUESTIONS, since, until)
-        histories = await self._rows(HISTORIES, since, until)
-        told = await self._rows(TOLD, since, until)
+        prefixes = await self._look.rows(PREFIXES, since, until)
+        ((questions, nano),) = await self._look.rows(QUESTIONS, since, until)
+        histories = await self._look.rows(HISTORIES, since, until)
+        told = await self._look.rows(TOLD, since, until)
         return Habits(
             tuple(Repeat(*row) for row in prefixes),
             questions,
@@ -73,7 +67,7 @@ class SqliteBooks:
     async def tallies(self, since: float, until: float) -> dict[str, Tally]:
         """Whole hours that overlap the stretch."""
         hours = int(since) // HOUR_S * HOUR_S, until
-        return {kind: (count, nano, value) for kind, count, nano, value in await self._rows(TALLIES, *hours)}
+        return {kind: (count, nano, value) for kind, count, nano, value in await self._look.rows(TALLIES, *hours)}
 
     def count(self, kind: str, *, nano: int = 0, value: float = 0.0) -> None:
         """With the next write."""
@@ -82,14 +76,4 @@ class SqliteBooks:
 
     async def newest(self, limit: int, caller: str | None = None) -> Sequence[Record]:
         """The `Diary`: by time, whoever asked, or one caller's."""
-        return [Record(*row) for row in await self._rows(NEWEST, caller, limit)]
-
-    async def _rows(self, query: str, *values: Value) -> list[tuple[Any, ...]]:
-        return await run_sync(self._read, query, values, limiter=self._one)
-
-    def _read(self, query: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
-        db = connect(self._path, read_only=True)
-        try:
-            return db.execute(query, values).fetchall()
-        finally:
-            db.close()
+        return [Record(*row) for row in await self._look.rows(NEWEST, caller, limit)]

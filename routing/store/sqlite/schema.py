@@ -144,4 +144,11 @@ CREATE TABLE mark(                 -- what a person said of an answer; no text
   kind TEXT NOT NULL, scale TEXT NOT NULL, raw REAL, models TEXT NOT NULL, others TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 """,
+    """
+CREATE TABLE trial(                -- what became of an ask that took part in an experiment; no text
+  experiment TEXT NOT NULL, id TEXT NOT NULL, arm TEXT NOT NULL, at REAL NOT NULL, model TEXT NOT NULL,
+  ok INTEGER NOT NULL, code TEXT NOT NULL, nano INTEGER, latency REAL NOT NULL, faults INTEGER NOT NULL,
+  pair TEXT NOT NULL, agreement REAL, basis TEXT NOT NULL, PRIMARY KEY(experiment, id)
+) STRICT, WITHOUT ROWID;
+""",
 )
