@@ -6,11 +6,15 @@ Below routing: nothing here knows of budgets, strategies or MCP. Values are froz
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from .errors import ProviderError
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "context_length", "paused", "error"]
 Role = Literal["system", "user", "assistant", "tool"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Ended = Literal["", "completed", "failed", "expired", "cancelled"]
 Capability = Literal["streaming", "tools", "json", "vision", "reasoning", "embeddings", "sampling"]
 
 
@@ -193,6 +197,75 @@ class TokenCounter(Protocol):
     """A provider that counts input tokens exactly, over the wire."""
 
     async def count(self, request: Request, model: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One request of a batch; `id` is ours: at most 64 of [A-Za-z0-9_-], and never used twice."""
+
+    id: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a batch stands. `ended` is "" while it runs, else how: whatever was answered by then can be read."""
+
+    ended: Ended = ""
+    done: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an item: an answer, or the error it ended in."""
+
+    id: str
+    answer: Answer | None = None
+    error: "ProviderError | None" = None
+
+
+class Batches(Protocol):
+    """The slow and cheap road to one model. `share` of the ordinary price is paid. All methods raise ProviderError.
+
+    `most_items` and `most_bytes` (of their bodies, written) bound one batch. `name` is ours and is kept by the provider
+    beside the batch, so that it is found again by whoever does not know whether it was taken on.
+    """
+
+    share: float
+    most_items: int
+    most_bytes: int
+
+    def size(self, item: Item) -> int:
+        """Bytes of this item, written. Raises ProviderError where it cannot be asked here."""
+        ...
+
+    async def submit(self, name: str, items: Sequence[Item]) -> str:
+        """Hand in; the provider's id of the batch."""
+        ...
+
+    async def find(self, name: str, items: int, since: float) -> str | None:
+        """The id of the batch with this name, handed in after `since` (seconds since the epoch)."""
+        ...
+
+    async def look(self, id: str) -> Progress:  # noqa: A002
+        """How it stands."""
+        ...
+
+    def outcomes(self, id: str) -> AsyncIterator[Outcome]:  # noqa: A002
+        """What there is, of a batch that has ended; items that were never run may be missing."""
+        ...
+
+    async def cancel(self, id: str) -> None:  # noqa: A002
+        """Ask the provider to stop; it ends when it has."""
+        ...
+
+
+@runtime_checkable
+class Batcher(Protocol):
+    """A provider that takes many requests at once, to answer them within a day for less."""
+
+    def batches(self, model: str) -> Batches: ...
 
 
 @dataclass(frozen=True, slots=True)

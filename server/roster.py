@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
+from providers import batches
 from providers.catalog import Override, card, group, price
 from providers.catalog.published import NOTHING, Published
 from providers.dialects import load
@@ -136,7 +137,16 @@ class Roster:
             "api-key" if seat.row and seat.row.auth == "api-key" and dialect.startswith("openai") else "",
         )
         timeouts = Timeouts(idle=table.timeout_s)
-        return HttpProvider(self._wires.http, load(dialect), route, card=self.card, key=seat.key, timeouts=timeouts)
+        found = table.batch or (seat.row.batch if seat.row else "")
+        return HttpProvider(
+            self._wires.http,
+            load(dialect),
+            route,
+            card=self.card,
+            key=seat.key,
+            timeouts=timeouts,
+            batch=batches.load(found) if found else None,
+        )
 
 
 def _flagged(known: ModelCard, quirks: tuple[str, ...]) -> ModelCard:

@@ -16,7 +16,8 @@ class ProviderRow:
     `keys` and `endpoint` are environment variables, first set one wins; a `local` engine needs no key. `auth` is the
     header style the dialect is told (`bearer`, `x-api-key`, `api-key`, `x-goog-api-key`). `also` are further dialects
     at the same base. `vendors` says that model ids read `vendor/model`. `models` are offered without being named.
-    `ports` and `probe` tell where a local engine answers on loopback; `zone` is ISO alpha-3 of its electricity.
+    `ports` and `probe` tell where a local engine answers on loopback; `zone` is ISO alpha-3 of its electricity. `batch` is
+    the wire of its batch endpoint (`providers/batches`), empty where it has none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ProviderRow:
     models: tuple[str, ...] = ()
     region: str = "us"
     zone: str = "WOR"
+    batch: str = ""
     docs: str = ""
 
 

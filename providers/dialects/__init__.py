@@ -62,13 +62,17 @@ FLAGS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request, rendered. `path` begins with `/`, follows the base URL and may carry a query; `body` is JSON."""
+    """One HTTP request, rendered. `path` begins with `/`, follows the base URL and may carry a query; `body` is JSON.
+
+    `raw` is sent instead of `body` where a provider wants something else (then `headers` name its type).
+    """
 
     path: str
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     method: Literal["POST", "GET"] = "POST"
     warnings: tuple[str, ...] = ()
+    raw: bytes | None = None
 
 
 class Fold(Protocol):

@@ -1,5 +1,6 @@
-"""HttpProvider = engine + dialect + URL + key. Satisfies Provider, and Embedder, Lister, TokenCounter where its dialect
-speaks of them: those methods exist only then, so that `isinstance(provider, Embedder)` tells the truth.
+"""HttpProvider = engine + dialect + URL + key. Satisfies Provider, and Embedder, Lister, TokenCounter, Batcher where its
+dialect (or its batch endpoint) speaks of them: those methods exist only then, so that `isinstance(provider, Embedder)`
+tells the truth.
 """
 
 import json
@@ -12,9 +13,11 @@ from typing import Any, TypeVar, cast
 
 import anyio
 
+from ..batches import BatchWire
 from ..dialects import Call, CountDialect, Dialect, EmbedDialect, ListDialect, read_json
 from ..errors import BadRequest, Malformed, TimedOut
 from ..types import Embeddings, Listed, ModelCard, Request, Stream
+from .batching import HttpBatches
 from .reading import SHAPE, document, refusal
 from .session import Http, Reply
 from .silence import Silence
@@ -67,6 +70,7 @@ class HttpProvider:
         card: Callable[[str], ModelCard],
         key: Callable[[], str | None] = lambda: None,
         timeouts: Timeouts = Timeouts(),
+        batch: BatchWire | None = None,
     ) -> None:
         self.dialect = dialect
         self._http = http
@@ -81,6 +85,8 @@ class HttpProvider:
             self.models = partial(_models, self, cast("ListDialect", dialect))
         if hasattr(dialect, "render_count"):
             self.count = partial(_count, self, cast("CountDialect", dialect))
+        if batch is not None:
+            self.batches = partial(HttpBatches, self, batch)
 
     def open(self, request: Request, model: str) -> AbstractAsyncContextManager[Stream]:
         """Ask `model`. Leaving early closes the connection at once."""
@@ -89,21 +95,22 @@ class HttpProvider:
     @asynccontextmanager
     async def _open(self, request: Request, card: ModelCard) -> AsyncGenerator[Stream]:
         call = self.dialect.render(request, card, stream="streaming" in card.capabilities)
-        silence = self._silence()
-        async with self._sent(call, silence) as reply:
+        silence = self.silence()
+        async with self.sent(call, silence) as reply:
             yield HttpStream(reply, self.dialect.fold(card), silence, call.warnings)
 
     async def fetch(self, call: Call) -> Any:
         """Send a call that is answered by one JSON document, and read that. Raises ProviderError."""
-        silence = self._silence()
-        async with self._sent(call, silence) as reply:
+        silence = self.silence()
+        async with self.sent(call, silence) as reply:
             return read_json(await document(reply, silence))
 
-    def _silence(self) -> Silence:
+    def silence(self) -> Silence:
+        """The clock of one call, started."""
         return Silence(self._timeouts.idle, self._timeouts.total, anyio.current_time())
 
     @asynccontextmanager
-    async def _sent(self, call: Call, silence: Silence) -> AsyncGenerator[Reply]:
+    async def sent(self, call: Call, silence: Silence) -> AsyncGenerator[Reply]:
         """Send, wait for the head, refuse everything but success; whatever happens then, close."""
         reply = await self._send(call)
         try:
@@ -124,7 +131,8 @@ class HttpProvider:
         raise TimedOut(f"The provider did not begin to answer within {limit:g} s.")
 
     def _headers(self, call: Call) -> Sequence[tuple[str, str]]:
-        own = {**self._signed(self._key()), **call.headers, **self._route.headers}
+        kind = {"content-type": "application/json"} if call.body is not None else {}  # FastAPI's strict mode: else 422
+        own = {**kind, **self._signed(self._key()), **call.headers, **self._route.headers}
         return [*_ALWAYS, *own.items()]
 
     def _signed(self, key: str | None) -> Mapping[str, str]:
@@ -134,8 +142,8 @@ class HttpProvider:
 
 
 def _body(call: Call) -> bytes | None:
-    if call.body is None:
-        return None
+    if call.raw is not None or call.body is None:
+        return call.raw
     try:
         return _encode(call.body).encode("utf-8", "replace")  # a lone surrogate becomes "?", as it would on a screen
     except (ValueError, TypeError, RecursionError):

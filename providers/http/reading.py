@@ -50,20 +50,20 @@ async def read(reply: Reply, silence: Silence, cut: Billed) -> bytes:
     return piece
 
 
-async def document(reply: Reply, silence: Silence) -> bytes:
-    """The body of a JSON document, read to its end. Raises ProviderError."""
+async def document(reply: Reply, silence: Silence, most: int = MAX_BODY) -> bytes:
+    """The body of a JSON document of at most so many bytes, read to its end. Raises ProviderError."""
     refuse_encoding(reply)
     if not is_json(media(reply.headers)):
         raise Malformed("The provider's answer is not JSON by its content type.")
     declared = reply.headers.get("content-length", "")
-    if declared.isdecimal() and len(declared) < 20 and int(declared) > MAX_BODY:
-        raise Malformed(f"The provider announced an answer of more than {MAX_BODY >> 20} MiB.")
+    if declared.isdecimal() and len(declared) < 20 and int(declared) > most:
+        raise Malformed(f"The provider announced an answer of more than {most >> 20} MiB.")
     pieces, size = list[bytes](), 0
     while piece := await read(reply, silence, "unknown"):
         pieces.append(piece)
         size += len(piece)
-        if size > MAX_BODY:
-            raise Malformed(f"The provider's answer is longer than {MAX_BODY >> 20} MiB.")
+        if size > most:
+            raise Malformed(f"The provider's answer is longer than {most >> 20} MiB.")
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

@@ -4,6 +4,8 @@ A scenario is TOML (or the same as JSON). Keys of `models` are a model (`fast`, 
 (`anthropic/claude-haiku-5-5`: only there), or `*`; the most exact one counts, whole.
 
     seed = 7                                  # the same seed, the same faults in the same order per model
+    batch_s = 1                               # seconds until a provider batch ends
+    batch_faults = ["", "expire", "hang"]     # batch by batch: half is never run; taken on, but the reply is lost
     [models."*"]
     latency_s = 0.2                           # until the first token
     tokens_per_s = 80                         # 0: all at once
@@ -88,6 +90,8 @@ class Scenario:
 
     seed: int = 0
     models: Mapping[str, Conduct] = field(default_factory=dict[str, Conduct])
+    batch_s: float = 1.0
+    batch_faults: tuple[str, ...] = ()
 
     def conduct(self, dialect: str, model: str) -> Conduct:
         """How `model` behaves when asked in `dialect`: the most exact entry, else the model's own nature."""
@@ -164,12 +168,14 @@ def _known() -> str:
 def load_scenario(text: str) -> Scenario:
     """Read a scenario from TOML or JSON. Raises ScenarioError with the place and the remedy."""
     data = _document(text)
-    _only(data, ("seed", "models"), "scenario")
+    _only(data, tuple(Scenario.__dataclass_fields__), "scenario")
     seed = data.get("seed", 0)
     if not isinstance(seed, int):
         raise ScenarioError("seed: must be a whole number")
     models = _table(data.get("models", {}), "models")
-    return Scenario(seed, {name: _conduct(name, _table(entry, f"models.{name}")) for name, entry in models.items()})
+    conducts = {name: _conduct(name, _table(entry, f"models.{name}")) for name, entry in models.items()}
+    batch_s = _number(data.get("batch_s", 1.0), "batch_s")
+    return Scenario(seed, conducts, batch_s, tuple(_texts(data, "batch_faults", "scenario")))
 
 
 def _document(text: str) -> Mapping[str, Any]:

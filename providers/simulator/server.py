@@ -1,7 +1,7 @@
 """The simulator as an HTTP server: every dialect, every fault, on a raw HTTP/1.1 of its own so that it can break it.
 
 async with serve(load_scenario(text)) as base_url:
-    ...                       # f"{base_url}/openai/v1", …/anthropic/v1, …/gemini/v1beta, …/ollama, …/cohere
+    ...                       # f"{base_url}/openai/v1", …/anthropic/v1, …/gemini/v1beta, …/ollama, …/cohere; batches also …/mistral/v1
 GET /_log                     # the requests received so far, keys left out
 """
 
@@ -15,10 +15,11 @@ from typing import Any, cast
 import anyio
 from anyio.abc import SocketStream
 
+from .batches import BatchDesk
 from .http11 import BadRequestLine, Head, document, read_request
 from .listening import listening
 from .model import MODELS, embed, pieces, prompt_tokens
-from .performance import perform
+from .performance import FOREVER_S, perform
 from .provider import listed
 from .script import Scenario
 from .stage import Answers, Stage
@@ -36,6 +37,7 @@ class Simulator:
     stage: Stage
     log: deque[dict[str, Any]]
     sleep: Sleep
+    desk: BatchDesk
 
     async def handle(self, stream: SocketStream) -> None:
         """Answer the requests of one connection until it ends, or a fault ends it."""
@@ -55,6 +57,11 @@ class Simulator:
             return True
         asked = _json(body)
         self.log.append({"method": head.method, "path": head.path, "headers": _shown(head), "body": asked})
+        if (batched := self.desk.answer(head, body)) is not None:
+            reply, lost = batched
+            await self.sleep(FOREVER_S if lost else 0)
+            await stream.send(reply)
+            return not lost
         for name, wire in wires().items():
             if head.path.startswith(wire.prefix + "/") and (
                 kind := wire.route(head.method, head.path[len(wire.prefix) :])
@@ -108,6 +115,7 @@ async def serve(
     sleep: Sleep = anyio.sleep,
 ) -> AsyncGenerator[str]:
     """Run a simulator while the block runs; gives its base URL. Port 0 takes a free one."""
-    simulator = Simulator(Stage(scenario, answers), deque(maxlen=LOGGED), sleep)
+    stage = Stage(scenario, answers)
+    simulator = Simulator(stage, deque(maxlen=LOGGED), sleep, BatchDesk(stage))
     async with listening(simulator.handle, host=host, port=port) as base_url:
         yield base_url

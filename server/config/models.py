@@ -110,6 +110,7 @@ class ProviderTable(Section):
     members: tuple[str, ...] = ()
     api_version: str | None = None
     quirks: tuple[str, ...] = ()
+    batch: Literal["openai", "anthropic", "gemini", "mistral"] | None = None  # whose batch endpoint it has
 
     @field_validator("headers")
     @classmethod
