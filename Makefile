@@ -1,6 +1,6 @@
 # From nothing: Python >= 3.11 and make. uv is used when it is on PATH, else venv + pip.
 .DELETE_ON_ERROR:
-.PHONY: conformance canary demo test check fix bench fleet-demo soak lock clean deps
+.PHONY: conformance canary sbom demo test check fix bench fleet-demo soak lock clean deps
 PY      ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -36,6 +36,8 @@ check: $(VENV)/.test ## format, lint, types, layers, duplication
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/jscpd --min-tokens 60 --threshold 1 --reporters threshold,silent server providers routing
+sbom: $(VENV)/.test ## what Plenum stands on, as CycloneDX JSON
+	@$(BIN)/python packaging/sbom.py requirements/run.txt dist/plenum.cdx.json
 conformance: $(VENV)/.test ## the official MCP suite against our app; the table goes to docs/conformance.md
 	@$(BIN)/python tests/conformance/run.py
 fix: $(VENV)/.test
@@ -67,5 +69,6 @@ lock: | $(VENV)/.test # uv comes with the test group; the files it writes name n
 	PATH="$(BIN):$$PATH" $(compile_) --group build -c requirements/run.txt -o requirements/build.txt
 	PATH="$(BIN):$$PATH" $(compile_) pyproject.toml --extra fleet -c requirements/run.txt -c requirements/test.txt -o requirements/fleet.txt
 	PATH="$(BIN):$$PATH" $(compile_) pyproject.toml --all-extras --group test -c requirements/run.txt -c requirements/build.txt -o requirements/test.txt
+	PATH="$(BIN):$$PATH" $(compile_) --group fuzz -o requirements/fuzz.txt
 clean:
 	rm -rf $(VENV)

@@ -12,7 +12,7 @@ from .config import ConfigFault, Loaded
 from .config.world import World
 from .diagnosis import Check, Diagnosis
 from .seats import Seat, seats
-from .security import checks
+from .security import checks, environment
 from .security.keys import opened
 
 
@@ -116,7 +116,8 @@ CHECKS: list[Check] = [
     _memory,
     checks.keys_at_rest,
     checks.private_files,
-    checks.started_by_itself,
+    environment.started_by_itself,
+    environment.as_installed,
     _upstreams,
 ]
 

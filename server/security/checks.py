@@ -1,11 +1,9 @@
-"""What `plenum doctor` looks at for security's sake: the vault, files others can read, code that starts by itself."""
+"""What `plenum doctor` looks at for security's sake: the vault, and files others can read."""
 
 import stat
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from ..config import Loaded
 from ..config.world import World
@@ -13,8 +11,6 @@ from ..diagnosis import Diagnosis
 from .faults import VaultFault
 from .keys import FILE, opened, vault
 from .vault import REMIND_S, Vault
-
-OWN_PTH = ("distutils-precedence.pth", "_virtualenv.pth", "a1_coverage.pth")  # of setuptools, virtualenv, coverage
 
 
 async def keys_at_rest(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
@@ -64,21 +60,3 @@ async def private_files(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
         for file in files
         if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077
     ]
-
-
-async def started_by_itself(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
-    """`.pth` files that run code at every start of Python: how LiteLLM's users were hit (PYSEC-2026-2)."""
-    del world, loaded
-    running = _running(Path(sysconfig.get_path("purelib")))
-    if not running:
-        return [Diagnosis("ok", "environment", "no .pth file starts code by itself")]
-    message = f"code runs at every start of this Python: {', '.join(running)}"
-    return [Diagnosis("note", "environment", message, "See that you know these files; `uvx plenum-mcp` has none.")]
-
-
-def _running(folder: Path) -> list[str]:
-    return [file.name for file in sorted(folder.glob("*.pth")) if file.name not in OWN_PTH and _runs(file)]
-
-
-def _runs(file: Path) -> bool:
-    return any(line.startswith(("import ", "import\t")) for line in file.read_text("utf-8", "replace").splitlines())
