@@ -45,7 +45,6 @@ from routing.recall import Replay
 from routing.signals import Traffic
 from routing.store import Store
 from routing.store.faults import StoreFault
-from routing.store.sqlite import SqliteStore
 from routing.store.tokens import Token
 from routing.strategies import names as strategies
 from routing.types import Ask, Deployment
@@ -60,7 +59,7 @@ from .context.service import Contexts, contexts
 from .engines import engines
 from .hub import Hub
 from .living import living
-from .protection import Protection, protection
+from .protection import Neighbourly, Protection, protection
 from .proxies import proxies
 from .roster import Roster, Wires
 from .seats import seats
@@ -144,7 +143,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     found: Sequence[Roster] = ()
     if loaded.config.providers.auto and not demo:
         found = await engines(wires, frozenset(loaded.config.providers.table))
-    own = store if isinstance(store, SqliteStore) else None  # replicas on a server share by Redis instead
+    own = store if isinstance(store, Neighbourly) else None
     shield = await stack.enter_async_context(protection(loaded.config, hub, in_flight, own))
     cache = response_cache(loaded.config, store, shield.shared, hub)
     return Ground(

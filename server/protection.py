@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapp
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import anyio
 
@@ -17,9 +17,9 @@ from routing.fleet import Commons, FleetLimiter
 from routing.guard import Guards
 from routing.health import Check, Checkup, Health
 from routing.limits import Limiter
+from routing.store.days import StoredDays
 from routing.store.faults import StoreFault
-from routing.store.sqlite import SqliteStore
-from routing.store.sqlite.days import SqliteDays
+from routing.store.shared import Board
 from routing.types import Deployment
 
 from . import settings
@@ -33,6 +33,17 @@ if TYPE_CHECKING:
     from routing.store.redis import RedisShared  # brings redis-py, an extra
 
 OWN_EVERY_S = 2.0  # between looks at what the user's other processes say: a read, no write
+
+
+@runtime_checkable
+class Neighbourly(Protocol):
+    """A store through which the processes that use it share holds, days and limits."""
+
+    @property
+    def board(self) -> Board: ...
+
+    @property
+    def days(self) -> StoredDays: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +66,11 @@ class Protection:
 
 @asynccontextmanager
 async def protection(
-    config: Config, hub: Hub, in_flight: int = 64, own: SqliteStore | None = None
+    config: Config, hub: Hub, in_flight: int = 64, own: Neighbourly | None = None
 ) -> AsyncGenerator[Protection]:
     """Open it. Raises ConfigFault where the shared store's address is none, or its client is not installed.
 
-    Without a shared store the user's processes share holds, days and limits through `own`, their file.
+    Without a shared store the processes share holds, days and limits through `own`: their file, or their server.
     """
     health, balancer = Health(), RoundRobin()
     hub.subscribe(health.observe)
@@ -86,7 +97,7 @@ async def protection(
         yield Protection(guards, limiter, balancer, health, checkup, admission, store)
 
 
-async def _kept_in_step(days: SqliteDays) -> None:
+async def _kept_in_step(days: StoredDays) -> None:
     """Learn what the user's other processes counted."""
     while True:
         with suppress(StoreFault):  # a store in trouble says so where money is asked for; here the own count goes on

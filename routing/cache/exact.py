@@ -58,13 +58,15 @@ class Exact:
     async def look(self, key: str, caller: str) -> Result | None:
         """The answer kept under this key for this caller, if it is whole and not too old."""
         entry = self._front.get(key)
-        if entry is not None and not self._stands(key, entry):
+        if entry is not None and not await self._stands(key, entry):
             self._front.drop(key)
             entry = None
         if entry is None:
-            entry = self._stored(key) or await self._shelved(key)
+            entry = await self._stored(key) or await self._shelved(key)
             if entry is not None:
                 self._front.put(key, entry)
+            else:
+                entry = self._front.get(key)  # a twin may have kept it while the store was asked
         if entry is None or entry.caller != caller:
             return None
         if not 0 <= self._clock() - entry.at + 1.0 <= self._settings.ttl_s + 1.0:  # a second for clocks that differ
@@ -105,12 +107,12 @@ class Exact:
             del self._unwritten[oldest]
         self._store.keep(row, used, Bounds(self._settings.entries, self._settings.bytes))
 
-    def _stands(self, key: str, entry: Entry) -> bool:
+    async def _stands(self, key: str, entry: Entry) -> bool:
         """Whether no other process, and no `plenum forget`, has removed or replaced it meanwhile."""
         if self._store is None or not self._settings.texts:
             return True
         try:
-            stamp = self._store.stamp(key)
+            stamp = await self._store.stamp(key)
         except StoreFault:
             return True  # nobody can tell: what is in memory was whole
         if stamp is None and self._shelf is not None:
@@ -120,11 +122,11 @@ class Exact:
     def _young(self, entry: Entry) -> bool:
         return self._clock() - entry.at < 5.0
 
-    def _stored(self, key: str) -> Entry | None:
+    async def _stored(self, key: str) -> Entry | None:
         if self._store is None or not self._settings.texts:
             return None
         try:
-            row = self._store.read(key)
+            row = await self._store.read(key)
         except StoreFault:
             return None
         if row is None:

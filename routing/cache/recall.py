@@ -95,7 +95,7 @@ class ResponseCache:
         if worth_keeping(result) and served_by_itself(result, question.resolution):
             await self.exact.keep(question.key.exact, result)
             if self._semantic is not None and question.vector is not None:
-                self._semantic.keep(question.key, question.vector, durable=self._settings.texts)
+                await self._semantic.keep(question.key, question.vector, durable=self._settings.texts)
 
     def _question(self, ask: Ask) -> Question | None:
         if self._directory is None or not self._settings.enabled or not cacheable(ask):
@@ -136,10 +136,10 @@ class ResponseCache:
         ask, key = question.ask, question.key
         if question.vector is None or ask.cache == "refresh" or (ask.part_of is not None and ask.request_id is None):
             return None
-        for near in semantic.near(key, question.vector):
+        for near in await semantic.near(key, question.vector):
             found = await self.exact.look(near.exact, ask.caller)
             if found is None:
-                semantic.forget(key, near.exact)
+                await semantic.forget(key, near.exact)
             elif served_by_itself(found, question.resolution):
                 given = self._given(found, "semantic", ask)
                 return replace(given, receipt=replace(given.receipt, similarity=near.similarity))

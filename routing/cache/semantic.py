@@ -92,16 +92,18 @@ class Semantic:
         """Where the words of this question lie; None where there are none, or nobody can say."""
         return await self._together.vector(key.words) if key.words.strip() else None
 
-    def near(self, key: Key, vector: Vector) -> list[Near]:
+    async def near(self, key: Key, vector: Vector) -> list[Near]:
         """Questions that mean the same and against which nothing speaks, nearest first."""
-        known = [(name, words, v) for name, (words, v) in self._known(key.scope).items() if len(v) == len(vector)]
+        known = [
+            (name, words, v) for name, (words, v) in (await self._known(key.scope)).items() if len(v) == len(vector)
+        ]
         scores = _cosines([v for *_, v in known], vector)
         order = sorted((i for i, score in enumerate(scores) if score >= self.threshold), key=lambda i: -scores[i])
         return [Near(known[i][0], round(scores[i], 4)) for i in order if veto(known[i][1], key.words) is None]
 
-    def keep(self, key: Key, vector: Vector, *, durable: bool) -> None:
+    async def keep(self, key: Key, vector: Vector, *, durable: bool) -> None:
         """Remember where this question lies."""
-        known = self._known(key.scope)
+        known = await self._known(key.scope)
         self._count += key.exact not in known
         known[key.exact] = key.words, vector
         while self._count > MOST:
@@ -109,21 +111,24 @@ class Semantic:
         if durable and self._store is not None:
             self._store.place(Meaning(key.exact, key.scope, self.name, key.words, vector))
 
-    def forget(self, key: Key, exact: str) -> None:
+    async def forget(self, key: Key, exact: str) -> None:
         """The answer behind it is gone."""
-        self._count -= self._known(key.scope).pop(exact, None) is not None
+        self._count -= (await self._known(key.scope)).pop(exact, None) is not None
 
-    def _known(self, scope: str) -> dict[str, tuple[str, Vector]]:
+    async def _known(self, scope: str) -> dict[str, tuple[str, Vector]]:
         known = self._scopes.get(scope)
         if known is None:
-            known = self._scopes[scope] = {found.key: (found.words, found.vector) for found in self._stored(scope)}
-            self._count += len(known)
+            stored = {found.key: (found.words, found.vector) for found in await self._stored(scope)}
+            known = self._scopes.setdefault(scope, {})  # meanwhile a twin may have learnt it
+            before = len(known)
+            known.update({key: found for key, found in stored.items() if key not in known})
+            self._count += len(known) - before
         self._scopes.move_to_end(scope)
         return known
 
-    def _stored(self, scope: str) -> Sequence[Meaning]:
+    async def _stored(self, scope: str) -> Sequence[Meaning]:
         try:
-            return self._store.meanings(scope, self.name, MOST) if self._store is not None else ()
+            return await self._store.meanings(scope, self.name, MOST) if self._store is not None else ()
         except StoreFault:
             return ()
 

@@ -1,8 +1,10 @@
 """Where answers worth giving again stay: rows by key, sealed so that a damaged or swapped one is noticed.
 
-Writing never waits: a row may be lost with its process, it is only a cache. Engines: `sqlite/cache.py`.
+Writing never waits: a row may be lost with its process, it is only a cache. Engines: `sqlite/cache.py`, `postgres/cache.py`.
 """
 
+import zlib
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -47,11 +49,11 @@ class Bounds:
 class Responses(Protocol):
     """Kept answers, oldest use out first."""
 
-    def read(self, key: str) -> Row | None:
+    async def read(self, key: str) -> Row | None:
         """The row as it stands on disk; also for the caller to check."""
         ...
 
-    def stamp(self, key: str) -> float | None:
+    async def stamp(self, key: str) -> float | None:
         """When the row of this key was written, None if there is none: whether a copy of it still counts."""
         ...
 
@@ -78,7 +80,7 @@ class Meaning:
 class Meanings(Protocol):
     """Meanings of kept answers; they go when the answers go."""
 
-    def meanings(self, scope: str, embedder: str, most: int) -> Sequence[Meaning]:
+    async def meanings(self, scope: str, embedder: str, most: int) -> Sequence[Meaning]:
         """All of a scope, as far as they are whole."""
         ...
 
@@ -87,30 +89,14 @@ class Meanings(Protocol):
         ...
 
 
-class NoResponses:
-    """Keeps neither answers nor meanings: a fleet's answers lie in Redis, in front of whatever store there is."""
+def packed_meaning(meaning: Meaning) -> tuple[bytes, bytes]:
+    """Words and vector (float32, in this machine's order) as stores keep them."""
+    return zlib.compress(meaning.words.encode("utf-8", "replace")), array("f", meaning.vector).tobytes()
 
-    def read(self, key: str) -> Row | None:
-        """Nothing."""
-        del key
 
-    def stamp(self, key: str) -> float | None:
-        """Nothing."""
-        del key
-
-    def keep(self, row: Row, used: Sequence[tuple[float, str]], bounds: Bounds) -> None:
-        """Forget it."""
-        del row, used, bounds
-
-    def drop(self, key: str) -> None:
-        """Nothing to drop."""
-        del key
-
-    def meanings(self, scope: str, embedder: str, most: int) -> Sequence[Meaning]:
-        """None."""
-        del scope, embedder, most
-        return ()
-
-    def place(self, meaning: Meaning) -> None:
-        """Forget it."""
-        del meaning
+def read_meaning(names: tuple[str, str, str], words: bytes, vector: bytes) -> Meaning | None:
+    """The meaning of this key, scope and embedder; None where it is damaged."""
+    try:
+        return Meaning(*names, zlib.decompress(words).decode(), tuple(array("f", vector)))
+    except (ValueError, zlib.error):
+        return None

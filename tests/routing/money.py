@@ -1,6 +1,7 @@
 """Small things the money tests are made of: deployments, bills, tariffs without a catalogue, a clock to turn."""
 
 import math
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -92,12 +93,21 @@ def rows(store: SqliteStore | Path, sql: str) -> list[tuple]:
         db.close()
 
 
-async def _ask(url: str, sql: str) -> list[tuple]:
+async def change(store, sql: str, *values) -> None:
+    """Do this to the rows, past the engine: `?` stands for a value."""
+    if (url := getattr(store, "url", None)) is None:
+        await store.writer.submit(lambda db: db.execute(sql, values)).wait()
+        return
+    numbers = iter(range(1, 1 + len(values)))
+    await _ask(url, re.sub(r"\?", lambda _: f"${next(numbers)}", sql), *values)
+
+
+async def _ask(url: str, sql: str, *values) -> list[tuple]:
     import asyncpg
 
     db = await asyncpg.connect(url, server_settings={"search_path": "plenum"})
     try:
-        return [tuple(row) for row in await db.fetch(sql)]
+        return [tuple(row) for row in await db.fetch(sql, *values)]
     finally:
         await db.close()
 
@@ -108,6 +118,14 @@ def dies(store) -> None:
         rows(store, "DELETE FROM owner WHERE id = '" + store.ledger._owner + "' RETURNING 1")
         return
     store.owner.close()
+
+
+def ends(store) -> None:
+    """Its reads come to nothing from now on."""
+    if hasattr(store, "url"):
+        store.responses._fetch._pool.terminate()
+    else:
+        store.responses._reader.close()
 
 
 def spent(store: SqliteStore, scope: str = "global") -> tuple[int, int]:

@@ -9,12 +9,13 @@ from uuid import uuid4
 
 import anyio
 
-from ..cache import NoResponses
 from ..faults import StoreFault
 from .archive import PostgresArchive
 from .audit import PostgresAudit
 from .books import PostgresBooks
-from .driver import COMMAND_S, Fetch, connect, pool, translated
+from .cache import PATIENCE_S, PostgresResponses
+from .commons import PostgresBoard, PostgresDays
+from .driver import COMMAND_S, Pool, connect, pool, translated
 from .ledger import PostgresLedger
 from .people import FRESH_S, PostgresMarks, PostgresTokens
 from .reader import Reader
@@ -36,7 +37,9 @@ class PostgresStore:
     archive: PostgresArchive
     books: PostgresBooks
     audit: PostgresAudit
-    responses: NoResponses
+    board: PostgresBoard
+    days: PostgresDays
+    responses: PostgresResponses
     tokens: PostgresTokens
     marks: PostgresMarks
     trials: PostgresTrials
@@ -47,7 +50,7 @@ async def postgres(url: str) -> AsyncGenerator[PostgresStore]:
     """Connect, make or migrate the schema `plenum`, keep saying that this replica lives. Raises StoreFault."""
     await migrate(url)
     async with pool(url) as readers, anyio.create_task_group() as tasks:
-        store, owner = _store(url, Reader(readers, COMMAND_S))
+        store, owner = _store(url, readers)
         tasks.start_soon(store.writer.run)
         tasks.start_soon(_beat, store.ledger)
         tasks.start_soon(_followed, store.tokens)
@@ -63,16 +66,17 @@ async def postgres(url: str) -> AsyncGenerator[PostgresStore]:
             tasks.cancel_scope.cancel()
 
 
-def _store(url: str, fetch: Fetch) -> tuple[PostgresStore, str]:
-    writer, owner = Writer(partial(connect, url)), uuid4().hex
-    ledger, archive = PostgresLedger(writer, owner), PostgresArchive(writer, fetch, owner)
+def _store(url: str, readers: Pool) -> tuple[PostgresStore, str]:
+    writer, owner, fetch = Writer(partial(connect, url)), uuid4().hex, Reader(readers, COMMAND_S)
     store = PostgresStore(
         writer,
-        ledger,
-        archive,
+        PostgresLedger(writer, owner),
+        PostgresArchive(writer, fetch, owner),
         PostgresBooks(writer, fetch),
         PostgresAudit(writer, fetch),
-        NoResponses(),
+        PostgresBoard(writer, owner),
+        PostgresDays(writer),
+        PostgresResponses(writer, Reader(readers, PATIENCE_S)),
         PostgresTokens(writer, fetch),
         PostgresMarks(writer, fetch),
         PostgresTrials(writer, fetch),

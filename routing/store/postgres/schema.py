@@ -244,4 +244,83 @@ CREATE TABLE trial(
   code text NOT NULL, nano bigint, latency float8 NOT NULL, faults int NOT NULL, pair text NOT NULL, agreement float8,
   basis text NOT NULL, PRIMARY KEY (experiment, id));
 """,
+    """
+CREATE TABLE notice(name text PRIMARY KEY, reason text NOT NULL, until timestamptz NOT NULL, trial boolean NOT NULL);
+CREATE TABLE rpd(name text PRIMARY KEY, day text NOT NULL, used bigint NOT NULL);
+ALTER TABLE owner ADD COLUMN shares timestamptz;  -- when it last exchanged: who serves, takes a share of the limits
+CREATE FUNCTION exchange(p_owner text, p_present float8, news jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE v_now timestamptz := clock_timestamp(); v_notices jsonb; v_replicas bigint;
+BEGIN
+  INSERT INTO owner(id, shares) VALUES (p_owner, v_now) ON CONFLICT (id) DO UPDATE SET shares = v_now, seen = v_now;
+  INSERT INTO notice SELECT n->>0, n->>1, v_now + make_interval(secs => (n->>2)::float8), (n->>3)::boolean
+    FROM jsonb_array_elements(news) n
+    ON CONFLICT (name) DO UPDATE SET reason = excluded.reason, until = excluded.until, trial = excluded.trial;
+  DELETE FROM notice WHERE until <= v_now;
+  SELECT coalesce(jsonb_agg(jsonb_build_array(name, reason, extract(epoch FROM until - v_now), trial)), '[]')
+    INTO v_notices FROM notice;
+  SELECT count(*) INTO v_replicas FROM owner WHERE shares > v_now - make_interval(secs => p_present);
+  RETURN jsonb_build_object('notices', v_notices, 'replicas', v_replicas);
+END $$;
+
+CREATE TABLE response(
+  key text PRIMARY KEY, caller text NOT NULL, receipt text NOT NULL, at float8 NOT NULL, used float8 NOT NULL,
+  body bytea NOT NULL, seal bytea NOT NULL);
+CREATE INDEX response_used ON response(used);
+CREATE INDEX response_receipt ON response(receipt);
+CREATE TABLE meaning(
+  key text PRIMARY KEY REFERENCES response(key) ON DELETE CASCADE, scope text NOT NULL, embedder text NOT NULL,
+  words bytea NOT NULL, vector bytea NOT NULL);
+CREATE INDEX meaning_scope ON meaning(scope, embedder);
+CREATE TABLE response_total(entries bigint NOT NULL, bytes bigint NOT NULL) WITH (fillfactor = 50);
+INSERT INTO response_total VALUES (0, 0);
+CREATE FUNCTION response_counted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE response_total SET
+    entries = entries + CASE TG_OP WHEN 'INSERT' THEN 1 WHEN 'DELETE' THEN -1 ELSE 0 END,
+    bytes = bytes + CASE WHEN TG_OP = 'DELETE' THEN 0 ELSE octet_length(NEW.body) END
+      - CASE WHEN TG_OP = 'INSERT' THEN 0 ELSE octet_length(OLD.body) END;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER response_counted AFTER INSERT OR DELETE OR UPDATE OF body ON response
+  FOR EACH ROW EXECUTE FUNCTION response_counted();
+CREATE FUNCTION keep_response(p_key text, p_caller text, p_receipt text, p_at float8, p_body bytea, p_seal bytea,
+  p_used text[], p_used_at float8[], p_entries bigint, p_bytes bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE v_over bigint; v_size bigint; r record;
+BEGIN
+  UPDATE response SET used = u.at FROM unnest(p_used, p_used_at) u(key, at) WHERE response.key = u.key;
+  INSERT INTO response VALUES (p_key, p_caller, p_receipt, p_at, p_at, p_body, p_seal)
+    ON CONFLICT (key) DO UPDATE SET caller = p_caller, receipt = p_receipt, at = p_at, used = p_at, body = p_body,
+    seal = p_seal WHERE response.at <= p_at;
+  SELECT entries - p_entries, bytes - p_bytes INTO v_over, v_size FROM response_total;
+  IF v_over > 0 OR v_size > 0 THEN
+    FOR r IN SELECT key, octet_length(body) AS size FROM response ORDER BY used LOOP
+      EXIT WHEN v_over <= 0 AND v_size <= 0;
+      DELETE FROM response WHERE key = r.key;
+      v_over := v_over - 1;
+      v_size := v_size - r.size;
+    END LOOP;
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE FUNCTION answer_forgotten() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN DELETE FROM response WHERE receipt = OLD.id; RETURN NULL; END $$;
+CREATE TRIGGER answer_forgotten AFTER DELETE ON receipt FOR EACH ROW EXECUTE FUNCTION answer_forgotten();
+CREATE OR REPLACE FUNCTION forget_before(p_at float8, p_claim float8) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE v_gone bigint := 0; v_part bigint; r record;
+BEGIN
+  DELETE FROM claim WHERE done IN (SELECT id FROM receipt WHERE at < p_at)
+    OR at < (SELECT max(at) FROM claim) - p_claim;
+  DELETE FROM response WHERE receipt IN (SELECT id FROM receipt WHERE at < p_at);  -- dropping a table fires no trigger
+  FOR r IN SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+      WHERE i.inhparent = 'plenum.receipt'::regclass AND c.relname ~ '^receipt_[0-9]{4}_[0-9]{2}$'
+        AND extract(epoch FROM (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC') <= p_at
+  LOOP
+    EXECUTE format('SELECT count(*) FROM plenum.%I', r.name) INTO v_part;
+    EXECUTE format('DROP TABLE plenum.%I', r.name);
+    v_gone := v_gone + v_part;
+  END LOOP;
+  WITH gone AS (DELETE FROM receipt WHERE at < p_at RETURNING 1) SELECT count(*) + v_gone INTO v_gone FROM gone;
+  RETURN v_gone;
+END $$;
+""",
 )

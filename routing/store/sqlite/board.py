@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...cooldowns import Notice, Reason
 from ..faults import StoreFault
+from ..news import News
 from ..shared import Gathering, SharedLost
 from .database import Database
 from .locks import Owner
 from .writer import Writer
 
 BUSY_S = 120.0  # who has not asked anybody for so long needs no share of the limits
-SLACK_S = 1.0  # a hold that differs by less is no news
 
 POST = """INSERT INTO notice(name, reason, until, trial) VALUES(?1, ?2, ?3, ?4)
   ON CONFLICT(name) DO UPDATE SET reason = ?2, until = ?3, trial = ?4"""
@@ -29,23 +29,19 @@ class SqliteBoard:
         self._writer = writer
         self._owner = owner
         self._clock = clock
-        self._posted: dict[str, float] = {}
+        self._news = News()
 
     async def exchange(self, replica: str, news: Sequence[Notice], hints: Mapping[str, str]) -> Gathering:
         """Post this process's news, read everybody's. Raises SharedLost. `hints` stay here: each judges by its own."""
         del replica, hints
         now = self._clock()
-        fresh = [notice for notice in news if self._is_news(notice, now)]
+        fresh = self._news.fresh(news, now)
         try:
             rows = await self._writer.submit(lambda db: _exchange(db, fresh, now)).wait()
         except StoreFault:
             raise SharedLost from None
-        self._posted.update((notice.name, now + notice.left_s) for notice in fresh)
+        self._news.posted(fresh, now)
         return Gathering(tuple(rows), self._owner.busy(now - BUSY_S))
-
-    def _is_news(self, notice: Notice, now: float) -> bool:
-        until = self._posted.get(notice.name)
-        return until is None or abs(until - (now + notice.left_s)) > SLACK_S
 
 
 def _exchange(db: Database, fresh: Sequence[Notice], now: float) -> list[Notice]:

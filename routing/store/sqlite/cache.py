@@ -1,12 +1,10 @@
 """Kept answers in SQL. Reads are points by primary key on the second connection; writes go with the ledger's batches."""
 
-import zlib
-from array import array
 from collections.abc import Sequence
 
 import apsw
 
-from ..cache import Bounds, Meaning, Row
+from ..cache import Bounds, Meaning, Row, packed_meaning, read_meaning
 from .connection import translate
 from .database import Database
 from .writer import Writer
@@ -30,7 +28,7 @@ class SqliteResponses:
         self._writer = writer
         self._reader = reader
 
-    def read(self, key: str) -> Row | None:
+    async def read(self, key: str) -> Row | None:
         """By key. Raises StoreFault."""
         try:
             row = self._reader.execute(READ, (key,)).fetchone()
@@ -38,7 +36,7 @@ class SqliteResponses:
             raise translate(error) from None
         return Row(*row) if row else None
 
-    def stamp(self, key: str) -> float | None:
+    async def stamp(self, key: str) -> float | None:
         """By key, without its body. Raises StoreFault."""
         try:
             row = self._reader.execute(STAMP, (key,)).fetchone()
@@ -54,28 +52,19 @@ class SqliteResponses:
         """With the next batch."""
         self._writer.later(lambda db: db.execute("DELETE FROM response WHERE key = ?", (key,)))
 
-    def meanings(self, scope: str, embedder: str, most: int) -> Sequence[Meaning]:
+    async def meanings(self, scope: str, embedder: str, most: int) -> Sequence[Meaning]:
         """Those of a scope that can be read. Raises StoreFault."""
         try:
             rows = self._reader.execute(MEANINGS, (scope, embedder, most)).fetchall()
         except apsw.Error as error:
             raise translate(error) from None
-        found = (_meaning(key, scope, embedder, words, vector) for key, words, vector in rows)
+        found = (read_meaning((key, scope, embedder), words, vector) for key, words, vector in rows)
         return [meaning for meaning in found if meaning is not None]
 
     def place(self, meaning: Meaning) -> None:
         """With the next batch, beside its answer."""
-        words, vector = zlib.compress(meaning.words.encode("utf-8", "replace")), array("f", meaning.vector).tobytes()
-        row = meaning.key, meaning.scope, meaning.embedder, words, vector
+        row = meaning.key, meaning.scope, meaning.embedder, *packed_meaning(meaning)
         self._writer.later(lambda db: db.execute(PLACE, row))
-
-
-def _meaning(key: str, scope: str, embedder: str, words: bytes, vector: bytes) -> Meaning | None:
-    try:
-        numbers = array("f", vector)
-        return Meaning(key, scope, embedder, zlib.decompress(words).decode(), tuple(numbers))
-    except (ValueError, zlib.error):
-        return None
 
 
 def _keep(db: Database, row: Row, used: Sequence[tuple[float, str]], bounds: Bounds) -> None:

@@ -1,6 +1,7 @@
 """A cache over a real file, a house of one simulated provider, and a clock to turn."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,14 @@ HOUSE = Listed([sim("a"), sim("b")])
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with sqlite(tmp_path / "plenum.db") as opened:
+def another(tmp_path: Path) -> Callable[[], AbstractAsyncContextManager[SqliteStore]]:
+    """Opens the same store once more, as another process does."""
+    return lambda: sqlite(tmp_path / "plenum.db")
+
+
+@pytest.fixture
+async def store(another) -> AsyncIterator[SqliteStore]:
+    async with another() as opened:
         yield opened
 
 

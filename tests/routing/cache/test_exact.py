@@ -12,11 +12,10 @@ from routing.errors import NoModel
 from routing.events import CacheLooked
 from routing.store.cache import Bounds
 from routing.store.memory import Memory
-from routing.store.sqlite import sqlite
 from routing.types import Ask
 from tests.doubles import Listed, ask, sim
 from tests.routing.cache.conftest import Cache, resolved, said, written
-from tests.routing.money import Clock, rows
+from tests.routing.money import Clock, change, ends, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -180,10 +179,10 @@ async def test_a_clock_that_was_set_back_makes_answers_of_the_future_count_for_n
     assert cache.calls == 2
 
 
-async def test_it_survives_a_restart_and_serves_another_process(store, clock, tmp_path):
+async def test_it_survives_a_restart_and_serves_another_process(store, clock, another):
     await Cache(store, clock).answer(ask(text := "long " * 2000))
     await written(store)
-    async with sqlite(tmp_path / "plenum.db") as other:
+    async with another() as other:
         again = await Cache(other, clock).answer(ask(text))
     assert (again.answer.text, again.receipt.cached) == ("answer 1", "exact")
 
@@ -197,19 +196,18 @@ async def test_a_large_answer_is_compressed(store, clock):
     assert size < 2000
 
 
-async def test_what_another_process_refreshed_or_forgot_is_seen_at_once(store, clock, tmp_path):
+async def test_what_another_process_refreshed_or_forgot_is_seen_at_once(store, clock, another):
     cache = Cache(store, clock)
     await cache.answer(ask())
     await written(store)
-    async with sqlite(tmp_path / "plenum.db") as there:
+    async with another() as there:
         clock.now += 1
         other = Cache(there, clock)
         other.calls = 10
         await other.answer(ask(cache="refresh"))
         await written(there)
         assert (await cache.answer(ask())).answer.text == "answer 11"
-        there.writer.submit(lambda db: db.execute("DELETE FROM response"))
-        await written(there)
+        await change(there, "DELETE FROM response")
     clock.now += 10
     assert (await cache.answer(ask())).answer.text == "answer 2"
 
@@ -240,14 +238,14 @@ async def test_where_texts_are_not_kept_it_lives_in_memory_alone(store, clock):
 
 
 POISON = {
-    "truncated": "UPDATE response SET body = substr(body, 1, length(body) / 2)",
-    "empty": "UPDATE response SET body = x''",
-    "rubbish": "UPDATE response SET body = randomblob(500)",
-    "another answer": "UPDATE response SET body = cast(replace(cast(body AS TEXT), 'answer 1', 'answer 9') AS BLOB)",
-    "another owner": "UPDATE response SET caller = 'eve'",
-    "another age": "UPDATE response SET at = at + 1",
-    "no seal": "UPDATE response SET seal = x''",
-    "another type": "UPDATE response SET body = CAST('j[1,2]' AS BLOB)",
+    "truncated": ("body", lambda body: body[: len(body) // 2]),
+    "empty": ("body", lambda _: b""),
+    "rubbish": ("body", lambda _: bytes(range(256)) * 2),
+    "another answer": ("body", lambda body: body.replace(b"answer 1", b"answer 9")),
+    "another owner": ("caller", lambda _: "eve"),
+    "another age": ("at", lambda at: at + 1),
+    "no seal": ("seal", lambda _: b""),
+    "another type": ("body", lambda _: b"j[1,2]"),
 }
 
 
@@ -255,8 +253,10 @@ POISON = {
 async def test_a_poisoned_row_is_a_miss_and_goes(store, clock, how):
     await Cache(store, clock).answer(ask())
     await written(store)
-    store.writer.submit(lambda db: db.execute(POISON[how]))
-    await written(store)
+    column, poisoned = POISON[how]
+    ((sound,),) = rows(store, f"SELECT {column} FROM response")
+    assert poisoned(sound) != sound
+    await change(store, f"UPDATE response SET {column} = ?", poisoned(sound))
     fresh = Cache(store, clock)
     fresh.calls = 100
     assert (await fresh.answer(ask())).answer.text == "answer 101"
@@ -269,8 +269,7 @@ async def test_a_row_moved_under_another_callers_key_is_not_given_to_him(store, 
     await cache.answer(ask())
     await written(store)
     theirs = key_of(ask(caller="eve"), resolved()).exact
-    store.writer.submit(lambda db: db.execute("UPDATE response SET key = ?", (theirs,)))
-    await written(store)
+    await change(store, "UPDATE response SET key = ?", theirs)
     fresh = Cache(store, clock)
     await fresh.answer(ask(caller="eve"))
     assert fresh.calls == 1
@@ -345,7 +344,7 @@ async def test_switched_off_it_remembers_nothing(clock):
 async def test_a_store_that_fails_leaves_the_memory(store, clock):
     cache = Cache(store, clock)
     await cache.answer(ask())
-    store.responses._reader.close()
+    ends(store)
     assert (await cache.answer(ask())).receipt.cached == "exact"
     await cache.answer(ask("another"))
     assert cache.calls == 2

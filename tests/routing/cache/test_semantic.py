@@ -13,10 +13,10 @@ from providers.errors import Unavailable
 from routing.cache.semantic import Semantic, Together, _cosines
 from routing.cache.veto import veto
 from routing.events import CacheLooked
-from routing.store.sqlite import sqlite
 from tests.doubles import ask
 from tests.routing.cache.conftest import HOUSE, Cache, written
 from tests.routing.cache.pairs import near_misses, paraphrases
+from tests.routing.money import change
 
 pytestmark = pytest.mark.anyio
 
@@ -79,13 +79,12 @@ async def test_only_asks_alike_in_everything_else_are_compared(clock, other):
     assert cache.calls == 2
 
 
-async def test_meanings_survive_a_restart_and_go_with_their_answers(store, clock, tmp_path):
+async def test_meanings_survive_a_restart_and_go_with_their_answers(store, clock, another):
     await meaning(clock, store).answer(ask("How do I boil an egg?"))
     await written(store)
-    async with sqlite(tmp_path / "plenum.db") as other:
+    async with another() as other:
         assert (await meaning(clock, other).answer(ask("how can I boil an egg"))).receipt.cached == "semantic"
-        other.writer.submit(lambda db: db.execute("DELETE FROM response"))
-        await written(other)
+        await change(other, "DELETE FROM response")
         assert (await meaning(clock, other).answer(ask("how can I boil an egg"))).receipt.cached == "no"
 
 
@@ -100,8 +99,7 @@ async def test_another_embedder_or_dimension_compares_nothing(store, clock):
 async def test_poisoned_meanings_are_passed_over(store, clock):
     await meaning(clock, store).answer(ask("How do I boil an egg?"))
     await written(store)
-    store.writer.submit(lambda db: db.execute("UPDATE meaning SET vector = x'010203'"))
-    await written(store)
+    await change(store, "UPDATE meaning SET vector = ?", b"\1\2\3")
     assert (await meaning(clock, store).answer(ask("how can I boil an egg"))).receipt.cached == "no"
 
 
