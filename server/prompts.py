@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer, UserMessage
-from mcp.types import CompleteRequestParams, CompleteResult, Completion
+from mcp.types import CompleteRequestParams, CompleteResult, Completion, PromptReference
 
 from routing.errors import Refusal
 from server import callers
@@ -75,5 +75,7 @@ async def _values(house: House, params: CompleteRequestParams, ctx: Any) -> Sequ
         return ()
     if argument in ("name", "provider"):
         return list(dict.fromkeys(deployment.provider for deployment in deployments))
+    if isinstance(params.ref, PromptReference):
+        return [deployment.name for deployment in deployments]
     chosen = (params.context.arguments or {}).get("provider") if params.context else None
-    return [d.model if chosen else d.name for d in deployments if chosen in (None, d.provider)]
+    return list(dict.fromkeys(d.model for d in deployments if chosen in (None, d.provider)))

@@ -158,10 +158,14 @@ async def decision(app: Any, id: str, caller: str) -> Any:  # noqa: A002
 
 
 async def answer(app: Any, id: str, caller: str) -> Any:  # noqa: A002
-    """The text of the caller's own answer."""
+    """The text of the caller's own answer; of a fuse the whole result, every member's text included."""
+    from routing.fusion.result import document
+
     found = await app.journal.answer(id, caller) if app.journal is not None else None
     if found is None:
         raise ResourceNotFoundError("There is no answer with this id of yours, or its text was not kept.")
+    if (fused := document(found)) is not None:
+        return {**fused, "id": id}
     calls = [asdict(call) for call in found.tool_calls]
     return {
         "id": id,

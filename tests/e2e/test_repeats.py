@@ -1,5 +1,6 @@
 """The same question again, as an outsider sees it: a real host over stdio, and a provider that keeps a log."""
 
+import json
 from pathlib import Path
 
 import anyio
@@ -37,3 +38,18 @@ async def test_a_repeat_is_cached_when_it_may_be_and_bought_again_when_not(tmp_p
     assert named == ["no", "replayed"]
     assert later == ("exact", "replayed")
     assert len(calls) == 5
+
+
+async def test_a_fuse_is_read_back_with_every_text_and_counted_at_once(tmp_path: Path) -> None:
+    panel = ["sim/fast", "sim/smart", "sim/dissenter"]
+    asked = {"prompt": "What is 17 + 25?", "models": panel, "effort": "thorough"}
+    with anyio.fail_after(60):
+        async with host(tmp_path, "") as client:
+            fused = await client.call_tool("fuse", asked)
+            spent = await client.call_tool("costs", {"period": "today"})
+            uri = f"plenum://answers/{fused.structured_content['id']}"
+            whole = json.loads((await client.read_resource(uri)).contents[0].text)
+    assert spent.structured_content["fusion"]["count"] == 1
+    assert set(whole["texts"]) == set(panel) and "43" in whole["texts"]["sim/dissenter"]
+    told = {key: value for key, value in fused.structured_content.items() if key != "texts_uri"}
+    assert told.items() <= whole.items()

@@ -118,6 +118,7 @@ async def test_every_variable_and_argument_is_completed() -> None:
 
         assert await values(models, "provider", "s") == ["sim"]
         assert await values(models, "model", "s", provider="sim") == ["slow", "smart", "fast"]
+        assert await values(models, "model", "sm") == ["smart"]
         assert await values(PromptReference(name="second_opinion"), "model", "smart") == ["sim/smart"]
         assert await values(ResourceTemplateReference(uri="plenum://costs/{period}"), "period", "mo") == ["month"]
         done = await session.call_tool("generate", {"prompt": "x"})

@@ -64,7 +64,8 @@ class PostgresBooks:
         )
 
     async def tallies(self, since: float, until: float) -> dict[str, Tally]:
-        """Whole hours that overlap the stretch."""
+        """Whole hours that overlap the stretch, with what this process has just counted."""
+        await self._writer.settled()
         rows = await self._fetch(TALLIES, int(since) // HOUR_S * HOUR_S, int(until) + 1)
         return {kind: (count, nano, value) for kind, count, nano, value in rows}
 

@@ -7,6 +7,7 @@ not be lost (settlements, receipts) is sent for as long as the process lives.
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, TypeVar
@@ -73,6 +74,11 @@ class Writer:
         self._later.append(Operation(sql, tuple(arguments), lambda _: None, None))
         if len(self._later) == 1 and not self._ended.is_set():
             self._send.send_nowait(None)
+
+    async def settled(self) -> None:
+        """Wait until what was put off is written; where nothing can be written there is nothing to wait for."""
+        with suppress(StoreFault):
+            await self.submit("SELECT NULL", (), _nothing).wait()
 
     async def close(self) -> None:
         """Write what is queued, then end."""
@@ -167,6 +173,10 @@ class Writer:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+def _nothing(row: Any) -> None:
+    del row
 
 
 def _away(fault: Exception | None) -> bool:

@@ -65,7 +65,8 @@ class SqliteBooks:
         )
 
     async def tallies(self, since: float, until: float) -> dict[str, Tally]:
-        """Whole hours that overlap the stretch."""
+        """Whole hours that overlap the stretch, with what this process has just counted."""
+        await self._writer.settled()
         hours = int(since) // HOUR_S * HOUR_S, until
         return {kind: (count, nano, value) for kind, count, nano, value in await self._look.rows(TALLIES, *hours)}
 

@@ -72,6 +72,11 @@ class Writer:
         if len(self._later) == 1 and not self._closed:
             self._queue.put(None)
 
+    async def settled(self) -> None:
+        """Wait until what was put off is written; where nothing can be written there is nothing to wait for."""
+        with suppress(StoreFault):
+            await self.submit(_nothing).wait()
+
     def close(self) -> None:
         """Write what is queued, end the thread, close the connection. Blocks for at most a commit or two."""
         self._flush()
@@ -148,6 +153,10 @@ class Writer:
             outcome = None, translate(error) if isinstance(error, apsw.Error) else error
         run("RELEASE op")
         return outcome
+
+
+def _nothing(db: Database) -> None:
+    del db
 
 
 def _deliver(batch: list[Item], outcomes: list[Outcome]) -> None:
