@@ -91,6 +91,9 @@ async def painted(folder: Path, rounds: int) -> list[float]:
                 await page.goto(f"http://127.0.0.1:{port}/")
                 await page.wait_for_selector("[data-drawn]", state="attached", timeout=60_000)
                 found.append(time.perf_counter() - began)
+                await page.wait_for_load_state(
+                    "networkidle"
+                )  # what comes after the figures is no part of the next round
             paint = await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000")
             server.should_exit = True
     return [median(found[1:]), paint]

@@ -10,6 +10,7 @@ from ..store.books import Books, Habits, Line, Tally
 from ..store.ledger import Ledger, Limit, Standing
 from ..types import NANO, Deployment
 from .budgets import Plan, window, zone_of
+from .days import stretches
 from .forecast import Forecast, forecast
 from .grouping import Group, GroupBy, Tokens, by_day, grouped, tokens
 from .pricing import CostNano
@@ -119,11 +120,16 @@ class Accountant:
         return [line for line in found if query.caller in (None, line.caller)]
 
     async def daily(self, query: Query) -> Sequence[Line]:
-        """The same by local days, where every day of the stretch has 24 hours; else as fine as they are kept."""
-        found = await self._books.lines(
-            query.since, query.until, day=same_midnight(query, self.known.plan().zone, self.known.clock())
-        )
-        return [line for line in found if query.caller in (None, line.caller)]
+        """The same by local days: a fortieth of the lines over a month, whatever clocks were changed in between."""
+        since = max(query.since, await self._books.first())
+        found: list[Line] = []
+        for stretch in stretches(since, query.until, self.known.plan().zone):
+            lines = await self._books.lines(stretch.since, stretch.until, day=stretch.midnight)
+            mine = (line for line in lines if query.caller in (None, line.caller))
+            found += [
+                line._replace(at=max(line.at, int(stretch.since))) for line in mine
+            ]  # the day began before it did
+        return found
 
     async def report(self, query: Query, lines: Sequence[Line] | None = None, *, advise: bool = True) -> Report:
         """Everything at once. `lines` are the query's where they were read already; advice takes half the time."""
@@ -178,19 +184,6 @@ class Accountant:
             lines = await self.daily(Query(since, now + 1, "", caller=query.caller))
         spent = sum(line.nano for line in lines if line.at >= starts) / NANO
         return forecast(whole_days(lines, today, zone), spent, (ends - now) / DAY_S)
-
-
-def same_midnight(query: Query, zone: str, now: float) -> int | None:
-    """A midnight from which all days of the stretch can be counted off in 24 hours; None where clocks are changed."""
-    place, last = zone_of(zone), min(query.until, now + DAY_S)
-    if query.until - query.since < 2 * DAY_S or query.since < DAY_S:
-        return None
-    moments = [datetime.fromtimestamp(at, place) for at in (query.since, last)]
-    weeks = range(1, int((last - query.since) / DAY_S / 7) + 1)  # no zone changes its clocks twice in a week
-    moments += [datetime.fromtimestamp(query.since + week * 7 * DAY_S, place) for week in weeks]
-    if len({moment.utcoffset() for moment in moments}) > 1:
-        return None
-    return int(moments[0].replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
 
 
 def whole_days(lines: Sequence[Line], today: float, zone: str) -> list[float]:

@@ -93,6 +93,10 @@ class Books(Protocol):
         """
         ...
 
+    async def first(self) -> float:
+        """When the oldest attempt was reserved; now where there is none."""
+        ...
+
     async def samples(self, since: float, until: float) -> Sequence[Sample]:
         """Latencies, of the newest 20,000 answered attempts at most."""
         ...

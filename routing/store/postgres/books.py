@@ -48,6 +48,11 @@ class PostgresBooks:
         bucket, first = (BUCKET_S, 0) if day is None else (DAY_S, day % DAY_S)
         return [Line(*row) for row in await self._fetch(LINES, since, until, float(bucket), float(first))]
 
+    async def first(self) -> float:
+        """One look at an index."""
+        ((at,),) = await self._fetch("SELECT min(at) FROM plenum.attempt")
+        return self._clock() if at is None else float(at)
+
     async def samples(self, since: float, until: float) -> Sequence[Sample]:
         """Newest first."""
         return [Sample(*row) for row in await self._fetch(LATENCIES, since, until)]

@@ -46,6 +46,11 @@ class SqliteBooks:
         bucket, first = (BUCKET_S, 0) if day is None else (DAY_S, day % DAY_S)
         return [Line(*row) for row in await self._look.rows(LINES, since, until, bucket, first)]
 
+    async def first(self) -> float:
+        """One look at an index."""
+        ((at,),) = await self._look.rows("SELECT min(at) FROM attempt")
+        return self._clock() if at is None else float(at)
+
     async def samples(self, since: float, until: float) -> Sequence[Sample]:
         """Newest first."""
         return [Sample(*row) for row in await self._look.rows(LATENCIES, since, until)]

@@ -1,6 +1,9 @@
 """Reports: true sums by any key, budgets as they stand, a forecast that says what it stands on, advice with its worth."""
 
+from collections import Counter
 from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,7 +21,7 @@ from routing.costs.recommendations import (
     repeated_prefix,
     unused_max_tokens,
 )
-from routing.costs.reports import Accountant, Known, dollars, whole_days
+from routing.costs.reports import Accountant, Known, Query, dollars, whole_days
 from routing.costs.savings import savings
 from routing.costs.tally import Tally
 from routing.events import CacheLooked, Fused, Progressed
@@ -227,15 +230,38 @@ async def test_habits_are_read_from_the_books(store):
     assert habits.told == (Told("alpha", "m1", 3, 12_000_000, 3 * 2_020_000),)
 
 
-def test_days_are_counted_off_from_midnight_only_where_no_clock_changes() -> None:
-    from routing.costs.reports import Query, same_midnight
+def test_time_is_cut_where_clocks_are_changed_and_each_piece_knows_its_midnight() -> None:
+    from routing.costs.days import stretches
 
-    november, april = 1_795_000_000.0, 1_775_900_000.0  # 2026-11-18, 2026-04-11
-    first = same_midnight(Query(november - 14 * 86_400, november, ""), "Europe/Berlin", november)
-    assert first is not None
-    assert (first + 3_600) % 86_400 == 0
-    assert same_midnight(Query(november - 30 * 86_400, november, ""), "Europe/Berlin", november) is None
-    assert same_midnight(Query(april - 30 * 86_400, april, ""), "Europe/Berlin", april) is None
-    assert same_midnight(Query(april - 30 * 86_400, april, ""), "UTC", april) is not None
-    assert same_midnight(Query(november - 3_600, november, ""), "UTC", november) is None
-    assert same_midnight(Query(0.0, november, ""), "UTC", november) is None
+    autumn, spring = 1_792_890_000.0, 1_774_746_000.0  # Berlin: 2026-10-25 and 2026-03-29, 01:00 UTC
+    whole = list(stretches(autumn - 14 * 86_400, autumn - 1, "Europe/Berlin"))
+    assert [(piece.midnight % 86_400) for piece in whole] == [22 * 3_600]
+    for change, before, after in ((autumn, 22, 23), (spring, 23, 22)):
+        one, other = stretches(change - 20 * 86_400, change + 10 * 86_400, "Europe/Berlin")
+        assert one.until == other.since == change
+        assert [one.midnight % 86_400, other.midnight % 86_400] == [before * 3_600, after * 3_600]
+    assert len(list(stretches(0.0, 1_795_000_000.0, "UTC"))) == 1
+    assert list(stretches(5.0, 5.0, "UTC")) == []
+
+
+async def test_no_call_changes_its_day_where_the_clocks_do(store) -> None:
+    autumn = 1_792_890_000.0  # 01:00 UTC: 3 o'clock becomes 2, the day has 25 hours
+    moments = {
+        autumn - 3 * 3_600 - 1: "2026-10-24",
+        autumn - 3 * 3_600: "2026-10-25",
+        autumn - 60: "2026-10-25",
+        autumn + 60: "2026-10-25",
+        autumn + 22 * 3_600 - 1: "2026-10-25",
+        autumn + 22 * 3_600: "2026-10-26",
+    }
+    clock = Clock()
+    purse = tracker(store, 1.0, clock=clock)
+    for number, clock.now in enumerate(moments):
+        async with purse.hold(bill(f"r{number}")) as held:
+            await held.settle(answer())
+    known = Known(lambda: Plan((), zone="Europe/Berlin"), tuple, flat, clock=clock)
+    found = await Accountant(store.books, store.ledger, known).daily(Query(0.0, clock.now + 10, "all"))
+    counted = Counter({day: 0 for day in moments.values()})
+    for line in found:
+        counted[datetime.fromtimestamp(line.at, ZoneInfo("Europe/Berlin")).date().isoformat()] += line.calls
+    assert counted == Counter(moments.values())
