@@ -1,5 +1,6 @@
 """A whole house behind HTTP, in this process, asking the simulator over real HTTP: what stands behind every `/v1` test."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from server.config.world import World
 from server.http.guard import Principal
 from server.http.serve import Listen, bound, polite
 
+KEY = os.environ.get("PLENUM_CANARY_HOME", "sk-test-canary")
 CONFIG = """
 [providers]
 auto = false
 [providers.one]
 dialect = "openai_chat"
 base_url = "{base}/openai/v1"
-api_key = "sk-test-canary"
+api_key_env = "HOUSE_KEY"
 priority = 2
 [[providers.one.models]]
 id = "fast"
@@ -39,7 +41,7 @@ price = {{ input = 0.1, output = 0.0 }}
 [providers.two]
 dialect = "anthropic"
 base_url = "{base}/anthropic"
-api_key = "sk-test-canary"
+api_key_env = "HOUSE_KEY"
 [[providers.two.models]]
 id = "smart"
 context_window = 32000
@@ -104,7 +106,9 @@ async def behind(home: Path, scenario: Scenario | None = None, config: str = CON
 
         @asynccontextmanager
         async def watched() -> AsyncGenerator[App]:
-            async with opener(World({"PLENUM_LOG": "off"}, home, Folders(home, home)), in_flight=1024)() as app:
+            async with opener(
+                World({"PLENUM_LOG": "off", "HOUSE_KEY": KEY}, home, Folders(home, home)), in_flight=1024
+            )() as app:
                 apps.append(app)
                 yield app
 

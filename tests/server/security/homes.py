@@ -1,5 +1,6 @@
 """A whole house behind HTTP in this process, with the simulator as its provider: what the border tests stand on."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from server.config.world import World
 from server.http.serve import Listen, bound, polite
 from tests.server.http.wire import post
 
+KEY = os.environ.get("PLENUM_CANARY_HOME", "sk-canary-of-the-house-0123")
 CONFIG = """
 [providers]
 auto = false
 [providers.one]
 dialect = "openai_chat"
 base_url = "{base}/openai/v1"
-api_key = "sk-canary-of-the-house-0123"
+api_key_env = "HOUSE_KEY"
 [[providers.one.models]]
 id = "fast"
 context_window = 32000
@@ -63,7 +65,7 @@ async def home(
         listening = bound("127.0.0.1", 0)
         port = listening.getsockname()[1]
         (folder / "c/plenum.toml").write_text(CONFIG.format(base=base) + text.replace("{port}", str(port)))
-        world = World(environment, folder, Folders(folder / "c", folder / "d"))
+        world = World({"HOUSE_KEY": KEY, **environment}, folder, Folders(folder / "c", folder / "d"))
         app = await stack.enter_async_context(opener(world)())
 
         @asynccontextmanager

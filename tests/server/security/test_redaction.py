@@ -135,10 +135,11 @@ def test_http_libraries_do_not_tell_urls(logs_restored) -> None:
 
 def test_last_words_name_the_place_and_not_the_text(tmp_path: Path) -> None:
     script = """
-import os, resource, threading
+import ctypes, os, resource, sys, threading
 from server.security.process import harden
 harden(os.environ)
 assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+assert sys.platform != "linux" or ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0  # PR_GET_DUMPABLE
 def fail(): raise ValueError("canary0123456789abcdef")
 thread = threading.Thread(target=fail); thread.start(); thread.join()
 class Broken:
