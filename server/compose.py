@@ -233,6 +233,8 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     # what was bought of vectors is remembered by its receipt: the vectors themselves are not kept
     bought = Replay(ground.store.archive, ground.store.archive, texts=False, observer=ground.hub)
     embeddings = Embeddings(directory, partial(making, Prepared(security.vectors, bought)), config.embeddings.model)
+    ground.contexts.adopt(loaded, directory, embeddings.embed)
+    ground.cache.adopt(settings.cache(config), directory, semantic(config, directory, ground.store))
     return App(
         config,
         laboratory(
@@ -307,10 +309,7 @@ def _directory(ground: Ground, loaded: Loaded, keys: Keys) -> Directory:
     naming = settings.naming(config, frozenset(strategies()), demo=ground.demo)
     everybody = [*deployments, *simulated(demo=ground.demo)]
     names = Names(everybody, naming, _adopt, today=today, providers=rosters)
-    directory = Brought(Hybrids(names, hybrids) if (hybrids := settings.hybrids(config)) else names)
-    ground.contexts.adopt(loaded, directory)
-    ground.cache.adopt(settings.cache(config), directory, semantic(config, directory, ground.store))
-    return directory
+    return Brought(Hybrids(names, hybrids) if (hybrids := settings.hybrids(config)) else names)
 
 
 def _rosters(ground: Ground, loaded: Loaded, keys: Keys) -> Mapping[str, Roster]:

@@ -262,6 +262,7 @@ class ContextTable(Section):
 
     file: str | None = None
     max_tokens: Count = 4000
+    ranking: Literal["words", "meaning"] = "words"
     server: dict[str, ContextServer] = Field(default_factory=dict)
 
 

@@ -4,7 +4,7 @@ The order in the prompt is by origin, not by score: the same material gives the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import ranking
 from .documents import Document, Passage
@@ -31,8 +31,20 @@ class Budget:
     server: Mapping[str, int]
 
 
-def pack(wanted: Sequence[str], documents: Sequence[Document], named: frozenset[str], budget: Budget) -> list[Excerpt]:
-    """The excerpts for these words. Servers in `named` were asked for: theirs need not be relevant to be taken."""
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for: words, and how near in meaning each passage is where somebody could say (cosine by text)."""
+
+    words: Sequence[str]
+    likeness: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def nearness(self, document: Document) -> float:
+        """How near the nearest passage is."""
+        return max((self.likeness.get(passage.text, 0.0) for passage in document.passages), default=0.0)
+
+
+def pack(wanted: Sought, documents: Sequence[Document], named: frozenset[str], budget: Budget) -> list[Excerpt]:
+    """The excerpts for this. Servers in `named` were asked for: theirs need not be relevant to be taken."""
     ranked = _ranked(wanted, _distinct(documents), named)
     left, room = budget.total, dict(budget.server)
     taken: list[Excerpt] = []
@@ -55,18 +67,23 @@ def _distinct(documents: Sequence[Document]) -> Sequence[Document]:
     return list(seen.values())
 
 
-def _ranked(wanted: Sequence[str], documents: Sequence[Document], named: frozenset[str]) -> Sequence[Document]:
-    scored = zip(documents, ranking.scores(wanted, (document.words for document in documents)), strict=True)
+def _ranked(wanted: Sought, documents: Sequence[Document], named: frozenset[str]) -> Sequence[Document]:
+    lexical = ranking.scores(wanted.words, (document.words for document in documents))
+    near = [wanted.nearness(document) for document in documents] if wanted.likeness else []
+    scored = zip(documents, ranking.merged(lexical, near), near or [0.0] * len(documents), strict=True)
     kept = [
         (document, score)
-        for document, score in scored
-        if document.asked or document.server in named or ranking.relevant(wanted, document.words)
+        for document, score, alike in scored
+        if document.asked
+        or document.server in named
+        or alike >= ranking.ALIKE
+        or ranking.relevant(wanted.words, document.words)
     ]
     kept.sort(key=lambda pair: (not pair[0].asked, -pair[1]))  # stable: equals stay in the order of their servers
     return [document for document, _ in kept]
 
 
-def _excerpt(document: Document, wanted: Sequence[str], room: int) -> Excerpt | None:
+def _excerpt(document: Document, wanted: Sought, room: int) -> Excerpt | None:
     if document.tokens + FRAME <= room:
         return Excerpt(document, document.text, document.tokens + FRAME)
     room -= FRAME
@@ -79,8 +96,10 @@ def _excerpt(document: Document, wanted: Sequence[str], room: int) -> Excerpt | 
     return Excerpt(document, text, FRAME + sum(passage.tokens + 4 for passage in chosen))
 
 
-def _chosen(passages: Sequence[Passage], wanted: Sequence[str], room: int) -> Sequence[Passage]:
-    scored = zip(passages, ranking.scores(wanted, (passage.words for passage in passages)), strict=True)
+def _chosen(passages: Sequence[Passage], wanted: Sought, room: int) -> Sequence[Passage]:
+    lexical = ranking.scores(wanted.words, (passage.words for passage in passages))
+    near = [wanted.likeness.get(passage.text, 0.0) for passage in passages] if wanted.likeness else []
+    scored = zip(passages, ranking.merged(lexical, near), strict=True)
     chosen: list[Passage] = []
     for passage, _ in sorted(scored, key=lambda pair: (-pair[1], pair[0].at)):
         if passage.tokens + 4 <= room:

@@ -1,6 +1,7 @@
-"""Which texts speak of what is asked: BM25 over words, in forty lines. Pure and deterministic.
+"""Which texts speak of what is asked: BM25 over words, merged with nearness of meaning where it is known. Pure.
 
-k1 and b as in Robertson & Zaragoza 2009, "The Probabilistic Relevance Framework".
+k1 and b as in Robertson & Zaragoza 2009, "The Probabilistic Relevance Framework"; the merging is reciprocal rank fusion
+with Cormack, Clarke & Büttcher's k (SIGIR 2009), since the two numbers have no common measure.
 """
 
 import math
@@ -11,6 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from .documents import words
 
 K1, B = 1.2, 0.75
+RANK = 60
+# A passage is about a question from this cosine on. all-MiniLM-L6-v2 on our own pairs (2026-11-21): 9 of 12 that belong
+# together reach it, none of 184 that do not (highest .33). Models with a high floor let more through: the budget bounds it.
+ALIKE = 0.35
 TERMS = 256  # words of a prompt that are looked for
 LOOKED_AT = 20_000  # characters of a prompt
 _COMMON = frozenset(
@@ -47,6 +52,21 @@ def scores(wanted: Sequence[str], texts: Iterable[Counter[str]]) -> Sequence[flo
         sum(weight * _often(text[word], length / (usual or 1.0)) for word, weight in weights.items() if word in text)
         for text, length in zip(counted, lengths, strict=True)
     ]
+
+
+def merged(lexical: Sequence[float], near: Sequence[float]) -> Sequence[float]:
+    """One number for each text from two rankings; the first alone where the second is not known (empty)."""
+    if not near:
+        return lexical
+    places = [_places(lexical), _places(near)]
+    return [sum(1 / (RANK + each[at]) for each in places) for at in range(len(lexical))]
+
+
+def _places(scores: Sequence[float]) -> Sequence[int]:
+    """The rank of each score, equals sharing one."""
+    order = sorted(set(scores), reverse=True)
+    rank = {score: place for place, score in enumerate(order)}
+    return [rank[score] for score in scores]
 
 
 def _weight(holders: int, everybody: int) -> float:

@@ -31,7 +31,8 @@ from . import fence, ranking
 from .catalogue import Asked
 from .connection import Connection, Dial
 from .documents import Document
-from .packing import Budget, Excerpt, pack
+from .nearness import Embed, Nearness
+from .packing import Budget, Excerpt, Sought, pack
 from .pins import Pins, written
 from .process import Program, Streams, process
 from .shelf import Gathered, Shelf
@@ -86,9 +87,15 @@ class Contexts:
         self._total = 0
         self._directory: Directory | None = None
         self._packed: OrderedDict[bytes, list[Excerpt]] = OrderedDict()
+        self._embed: Embed | None = None
+        self._nearness = Nearness(lambda: self._embed)
 
-    def adopt(self, loaded: Loaded, directory: Directory | None) -> None:
-        """Put a configuration in force: start who is new, end who is gone, leave the rest alone. Raises ConfigFault."""
+    def adopt(self, loaded: Loaded, directory: Directory | None, embed: Embed | None = None) -> None:
+        """Put a configuration in force: start who is new, end who is gone, leave the rest alone. Raises ConfigFault.
+
+        `embed` makes vectors where the configuration wants texts ranked by meaning too.
+        """
+        self._embed = embed if loaded.config.context.ranking == "meaning" else None
         known = upstreams(loaded)
         wanted = {} if self._asleep else {upstream.name: upstream for upstream in known if not upstream.skip}
         for name in [name for name, place in self._places.items() if wanted.get(name) != place.shelf.upstream]:
@@ -122,7 +129,13 @@ class Contexts:
         async with anyio.create_task_group() as tasks:
             for name, place in chosen.places.items():
                 tasks.start_soon(gather, name, place.shelf)
-        told = self._with(ask, asked, chosen, {name: found[name] for name in chosen.places})
+        inorder = {name: found[name] for name in chosen.places}
+        documents = [document for gathered in inorder.values() for document in self._trusted(gathered)]
+        private = any(self._trust(document.server) == "local" for document in documents)
+        warnings = await self._nearness.learn(ask, asked.prompt, documents, private=private)
+        told = self._with(
+            replace(ask, warnings=(*ask.warnings, *warnings)) if warnings else ask, asked, chosen, inorder
+        )
         for use in told.context:
             if use.resources:
                 self._places[use.server].asks += 1
@@ -214,11 +227,19 @@ class Contexts:
     def _pack(self, asked: Asked, documents: Sequence[Document], named: frozenset[str]) -> list[Excerpt]:
         limits = {name: place.shelf.upstream.table.max_tokens for name, place in self._places.items()}
         said = repr(
-            (asked.terms, sorted(named), [(d.server, d.label, d.print) for d in documents], self._total, limits)
+            (
+                asked.terms,
+                asked.prompt if self._nearness.knows(asked.prompt) else "",
+                sorted(named),
+                [(d.server, d.label, d.print) for d in documents],
+                self._total,
+                limits,
+            )
         )
         key = hashlib.sha256(said.encode("utf-8", "replace")).digest()
         if (known := self._packed.get(key)) is None:
-            known = self._packed[key] = pack(asked.terms, documents, named, Budget(self._total, limits))
+            sought = Sought(asked.terms, self._nearness.likeness(asked.prompt, documents))
+            known = self._packed[key] = pack(sought, documents, named, Budget(self._total, limits))
         self._packed.move_to_end(key)
         if len(self._packed) > REMEMBERED:
             self._packed.popitem(last=False)
