@@ -17,6 +17,17 @@ def name(ctx: Context[Any, Any]) -> str:
     return of(ctx.request_context)
 
 
+def only(ctx: Context[Any, Any]) -> str | None:
+    """Whose costs may be told: the caller's own where its token has scopes and `admin` is none of them, else everybody's."""
+    scope: dict[str, Any] = getattr(ctx.request_context.request, "scope", None) or {}
+    return bounded(scope.get("plenum.principal"))
+
+
+def bounded(principal: Any) -> str | None:
+    """The name of one who sees only its own; None of one who sees all."""
+    return principal.name if principal is not None and principal.scopes and "admin" not in principal.scopes else None
+
+
 def of(request: ServerRequestContext[Any, Any]) -> str:
     """The same, from the SDK's lower context."""
     scope = getattr(request.request, "scope", None)

@@ -55,8 +55,8 @@ def _by_name(server: MCPServer[House], house: House) -> None:
     @server.resource(
         "plenum://costs/{period}", title="Spending: today, 7d, 30d, month, all", mime_type="application/json"
     )
-    async def _costs(period: str) -> str:  # pyright: ignore[reportUnusedFunction]
-        return await _read(house, lambda app: spending(app, period))
+    async def _costs(period: str, ctx: Ctx) -> str:  # pyright: ignore[reportUnusedFunction]
+        return await _read(house, lambda app: spending(app, period, callers.only(ctx)))
 
 
 def _by_id(server: MCPServer[House], house: House) -> None:
@@ -139,14 +139,14 @@ async def _spent(app: Any) -> Mapping[str, float] | None:
     return spent
 
 
-async def spending(app: Any, period: str) -> Any:
+async def spending(app: Any, period: str, caller: str | None = None) -> Any:
     """The `costs` tool's report of a period."""
     from server.tools.costs import Costs
     from server.tools.costs import spending as report
 
     if period not in PERIODS or app.costs is None:
         raise ResourceNotFoundError(f"Costs are kept for {', '.join(PERIODS)}.")
-    return await report(app.costs, Costs.model_validate({"period": period}))
+    return await report(app.costs, Costs.model_validate({"period": period}), caller)
 
 
 async def decision(app: Any, id: str, caller: str) -> Any:  # noqa: A002

@@ -136,15 +136,16 @@ class Accountant:
         known, plan = self.known, self.known.plan()
         lines = await self.daily(query) if lines is None else lines
         samples = [s for s in await self._books.samples(query.since, query.until) if query.caller in (None, s.caller)]
-        tallies = await self._books.tallies(query.since, query.until)
+        narrow = query.caller is not None  # what is counted of all together tells one nothing of its own
+        tallies = {} if narrow else await self._books.tallies(query.since, query.until)
         evidence = Evidence(
             lines,
-            await self._books.habits(query.since, query.until) if advise else Habits(),
+            await self._books.habits(query.since, query.until) if advise and not narrow else Habits(),
             known.deployments(),
             known.cost,
             known.cache_enabled(),
         )
-        budgets, ahead = await self.budgets(), await self._month(query, lines)
+        budgets, ahead = await self.budgets(query.caller), await self._month(query, lines)
         return Report(
             summary(query, lines, budgets, ahead),
             sum(line.nano for line in lines) / NANO,
@@ -161,10 +162,11 @@ class Accountant:
             sum(line.uncertain_nano for line in lines) / NANO,
         )
 
-    async def budgets(self) -> tuple[BudgetState, ...]:
-        """Every configured budget as it stands, over all processes."""
+    async def budgets(self, caller: str | None = None) -> tuple[BudgetState, ...]:
+        """Every configured budget as it stands, over all processes; without those of other callers where one asks."""
         plan = self.known.plan()
-        limits = plan.all_limits(self.known.clock())
+        own = (None, f"caller:{caller}") if caller is not None else None
+        limits = [x for x in plan.all_limits(self.known.clock()) if own is None or _caller(x.window.scope) in own]
         standings = await self._ledger.standings(limits)
         return tuple(_state(limit, found, plan) for limit, found in zip(limits, standings, strict=True))
 
@@ -233,6 +235,10 @@ def dollars(usd: float) -> str:
     """An amount a person can read: cents where there are dollars, more digits where there are none."""
     digits = 2 if usd >= 1 or usd == 0 else 4 if usd >= 0.01 else 6
     return f"${usd:.{digits}f}"
+
+
+def _caller(scope: str) -> str | None:
+    return scope if scope.startswith("caller:") else None
 
 
 def _state(limit: Limit, standing: Standing, plan: Plan) -> BudgetState:

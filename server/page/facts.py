@@ -1,7 +1,7 @@
 """What the dashboard, `/api` and `plenum top` show: plain JSON about the open app. No texts but those of a council."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,12 +17,12 @@ BESIDE: tuple[GroupBy, ...] = ("day", "model", "caller", "task")
 MOST = 40  # groups of a kind, dearest first
 
 
-async def costs(app: Any, wanted: Costs, *, advise: bool = True) -> dict[str, Any]:
-    """The `costs` tool's report, and beside it the same sums by day, model, caller and task."""
+async def costs(app: Any, wanted: Costs, caller: str | None = None, *, advise: bool = True) -> dict[str, Any]:
+    """The `costs` tool's report, of one caller or of all, and beside it the same sums by day, model, caller and task."""
     if app.costs is None:
         return {"summary": "There is no ledger to read.", "by": {}}
     books = app.costs
-    asked, zone = query(books, wanted), books.known.plan().zone
+    asked, zone = replace(query(books, wanted), caller=caller), books.known.plan().zone
     lines = await books.daily(asked)
     report = as_json(await books.report(asked, lines, advise=advise))
     beside = {key: grouped(lines, (), key, zone) for key in BESIDE}

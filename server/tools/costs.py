@@ -1,7 +1,7 @@
 """`costs`: what was spent, on what, what is left, where the month is heading, and what to do about it. Asks nobody."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from routing.costs.budgets import midnight
 from routing.costs.grouping import GroupBy
 from routing.costs.reports import Accountant, Query
 from routing.errors import InvalidRequest, Refusal
+from server import callers
 from server.house import House
 from server.mcp.apps import VIEW
 from server.mcp.exact import Arguments, ExactTool, Label, Outcome, tool
@@ -46,18 +47,17 @@ def costs(house: House) -> ExactTool:
     """The tool."""
 
     async def handle(arguments: Costs, ctx: Context[Any, Any]) -> Outcome:
-        del ctx
         app = await house.app()
         if app.costs is None:
             raise Refusal("There is no ledger to read.", hint="Run `plenum doctor` in a terminal.")
-        return results.data(await spending(app.costs, arguments))
+        return results.data(await spending(app.costs, arguments, callers.only(ctx)))
 
     return tool(LABEL, Costs, handle, results.refused)
 
 
-async def spending(accountant: Accountant, arguments: Costs) -> dict[str, Any]:
-    """The report as the contract has it. Raises InvalidRequest."""
-    return as_json(await accountant.report(query(accountant, arguments)))
+async def spending(accountant: Accountant, arguments: Costs, caller: str | None = None) -> dict[str, Any]:
+    """The report as the contract has it, of one caller or of all. Raises InvalidRequest."""
+    return as_json(await accountant.report(replace(query(accountant, arguments), caller=caller)))
 
 
 def query(accountant: Accountant, arguments: Costs) -> Query:

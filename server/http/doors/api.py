@@ -1,6 +1,6 @@
 """`/api/{costs,health,decisions,status}`: what the dashboard and scripts read, and the one thing they may do: reset breakers.
 
-A caller sees its own decisions; one with the scope `admin` said outright (the dashboard's cookie has it) sees all.
+A caller sees its own decisions, and with scopes its own costs; one with the scope `admin` said outright (the dashboard's cookie has it) sees all.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from routing.errors import Refusal
+from server import callers
 from server.house import House
 from server.http.guard import Principal
 from server.mcp import scrub
@@ -42,7 +43,7 @@ def routes(house: House) -> Sequence[BaseRoute]:
 
     async def costs(app: Any, request: Request) -> Any:
         wanted = _said(_Spending, request.query_params)
-        return await facts.costs(app, wanted, advise=wanted.advise)
+        return await facts.costs(app, wanted, callers.bounded(_principal(request)), advise=wanted.advise)
 
     async def health(app: Any, request: Request) -> Any:
         del request
