@@ -41,7 +41,7 @@ def _place(http: str) -> tuple[str, int]:
 
 
 def _over_http(here: World, host: str, port: int, workers: int, *, demo: bool) -> None:
-    from server.http.link import Link
+    from server.http.link import SHARE, Link, Share
     from server.http.serve import Listen, bound, polite
     from server.http.workers import STATE_KEY, end_with_supervisor, inherited, supervise
 
@@ -52,13 +52,15 @@ def _over_http(here: World, host: str, port: int, workers: int, *, demo: bool) -
     worker = listening is not None
     listening = listening or bound(host, port)
     port = listening.getsockname()[1]
-    link = None if worker or workers > 1 else Link(port)  # what is shown once can be spent once in one process only
+    share = Share.inherited(os.environ) if worker else Share.made() if workers > 1 else None
+    link = Link(port, share)
     if not worker:
         sys.stderr.write(f"Plenum serves MCP at http://{host}:{port}/mcp\n")
-        sys.stderr.write(f"Dashboard, opens once: http://{host}:{port}{link.path}\n" if link else "")
+        sys.stderr.write(f"Dashboard, opens once: http://{host}:{port}{link.path}\n")
         sys.stderr.flush()
-    if workers > 1:
-        supervise(listening, workers, _command(here, f"{host}:{port}", demo=demo), environment)
+    if workers > 1 and share is not None:
+        command = _command(here, f"{host}:{port}", demo=demo)
+        supervise(listening, workers, command, environment | {SHARE: str(share)}, (share.fd,))
         return
     end_with_supervisor(os.environ)
     http, key = loaded.config.http, os.environ.get(STATE_KEY, "")

@@ -15,8 +15,17 @@ END_S = 40.0  # a little more than the workers take for their last calls
 STATE_KEY, SOCKET_FD, LIFE_FD = "PLENUM_STATE_KEY", "PLENUM_SOCKET_FD", "PLENUM_LIFE_FD"
 
 
-def supervise(listening: socket.socket, workers: int, command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Keep `workers` processes of `command` on one socket until SIGTERM or SIGINT; the kernel spreads the connections."""
+def supervise(
+    listening: socket.socket,
+    workers: int,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    fds: Sequence[int] = (),
+) -> None:
+    """Keep `workers` processes of `command` on one socket until SIGTERM or SIGINT; the kernel spreads the connections.
+
+    `fds` are open files that every worker inherits too.
+    """
     fd = listening.fileno()
     key = environment.get(STATE_KEY) or secrets.token_hex(32)
     life, _alive = os.pipe()  # we alone hold the writing end: workers read its end when we die, however we die
@@ -27,7 +36,7 @@ def supervise(listening: socket.socket, workers: int, command: Sequence[str], en
 
     def start() -> "subprocess.Popen[bytes]":
         # The command is ours: this interpreter and this package.
-        return subprocess.Popen(command, env=shared, pass_fds=(fd, life), stdin=subprocess.DEVNULL)  # noqa: S603
+        return subprocess.Popen(command, env=shared, pass_fds=(fd, life, *fds), stdin=subprocess.DEVNULL)  # noqa: S603
 
     running = [start() for _ in range(workers)]
     while not stop:

@@ -87,6 +87,29 @@ def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
         server.stderr.close()
 
 
+def test_the_dashboards_link_opens_once_whichever_worker_gets_it(tmp_path: Path) -> None:
+    command = [*SERVE, "--http", "127.0.0.1:0", "--workers", "3", "--demo"]
+    server = subprocess.Popen(command, env=world(tmp_path), stderr=subprocess.PIPE, text=True)
+    try:
+        server.stderr.readline()
+        link = server.stderr.readline().split("once: ")[1].strip()
+        page = link.partition("?")[0]
+        opened = httpx2.get(link, timeout=50)
+        assert opened.status_code == 200
+        cookie = {"Cookie": opened.headers["set-cookie"].partition(";")[0]}
+        for _ in range(8):  # each a new connection: the kernel picks the worker
+            assert httpx2.get(link, timeout=50).status_code == 401
+            assert httpx2.get(page, headers=cookie, timeout=50).status_code == 200
+            assert httpx2.get(f"{page}api/status", headers=cookie, timeout=50).status_code == 200
+        assert httpx2.get(page, headers={"Cookie": "plenum=guess"}, timeout=50).status_code == 401
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(50) == 0
+    finally:
+        server.kill()
+        server.wait()
+        server.stderr.close()
+
+
 def answered_by(address: str) -> None:
     """Wait until a worker serves."""
     assert httpx2.get(f"http://{address}/healthz", timeout=50).status_code == 200

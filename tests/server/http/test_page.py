@@ -18,7 +18,7 @@ from test_api import house
 from wire import ask, post, send, status
 
 from server.http.guard import Tokens
-from server.http.link import Link
+from server.http.link import SHARE, Link, Share
 from server.page.html import exported, page, policy
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +70,15 @@ async def test_the_cookie_reads_and_does_nothing_else(tmp_path: Path) -> None:
         assert (await post(port, body, {**own, **bare}))[0] == 401
         assert (await post(port, b"{}", bare, path="/api/breakers"))[0] == 401
         assert (await get(port, "/metrics", f"Cookie: {cookie}"))[0] == 401
+
+
+def test_of_processes_that_share_a_link_one_spends_it_for_all() -> None:
+    share = Share.made()
+    others = [Link(1, Share.inherited({SHARE: str(share)})) for _ in range(3)]
+    scope = {"path": "/", "headers": [], "query_string": others[0].path.partition("?")[2].encode()}
+    assert [other._opens(dict(scope)) for other in others] == [True, False, False]
+    assert Link(2).path != Link(2).path
+    assert share.secret not in repr(share)
 
 
 @pytest.mark.parametrize(
