@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from test_api import house
-from wire import ask, post, send, status
+from wire import ask, modern, post, send, status
 
 from server.http.guard import Tokens
 from server.http.link import SHARE, Link, Share
@@ -299,3 +299,24 @@ async def test_in_a_host_it_shows_the_tools_result(host: str, kind: str) -> None
         else:
             assert await view.locator("#refresh").is_hidden()
         assert [fault for fault in wrong if "favicon" not in fault and "404" not in fault] == []
+
+
+@browsing
+async def test_a_real_fuse_is_shown_with_who_dissented(tmp_path: Path) -> None:
+    link = Link(1)
+    prompt = "What is 6*7?"
+    arguments = {"prompt": prompt, "models": ["sim/fast", "sim/smart", "sim/dissenter"], "effort": "thorough"}
+    async with house(tmp_path, verifier=link.before(Tokens((("tester", "secret"),)))) as port:
+        sent = await post(port, *modern("tools/call", "fuse", name="fuse", arguments=arguments), patience=60)
+        told = json.loads(sent[1])["result"]["structuredContent"]
+        assert told["dissent"], told
+        async with browser() as (sheet, wrong):
+            await sheet.goto(f"http://127.0.0.1:{port}{link.path}")
+            await sheet.wait_for_selector("[data-drawn]", state="attached")
+            council = sheet.locator("section", has=sheet.get_by_role("heading", name="Council"))
+            shown = await council.inner_text()
+            for word in ("Answers", "Dissent", "Members", "42", "sim/dissenter", str(told["dissent"][0]["answer"])):
+                assert word in shown, word
+            meter = council.get_by_role("meter").first
+            assert await meter.get_attribute("aria-valuenow") == "67"
+            assert wrong == []
