@@ -24,7 +24,7 @@ def main(words: list[str]) -> int:
     names = {name for row in rows().values() for name in row.keys if "ENDPOINT" not in name}
     names.add("PLENUM_CANARY_HOME")
     keys = {name: f"sk-{mark}{number:04}" for number, name in enumerate(sorted(names))}
-    with tempfile.TemporaryDirectory(prefix="plenum-canary-") as folder:
+    with tempfile.TemporaryDirectory(prefix="plenum-search-") as folder:
         place = Path(folder)
         out, err = place / "stdout", place / "stderr"
         (heard := place / "heard").mkdir()
