@@ -94,7 +94,7 @@ def _used(data: Any, model: Any) -> dict[str, Any]:
 def _value(raw: str, field: Any) -> Any:
     if get_origin(field) is tuple and not raw.startswith("["):
         return [part.strip() for part in raw.split(",") if part.strip()]
-    if field is str or (str in get_args(field) and get_origin(field) is not dict):
+    if field is str or (str in get_args(field) and get_origin(field) not in (dict, tuple)):
         return raw
     try:
         return tomllib.loads(f"v = {raw}")["v"]

@@ -79,6 +79,11 @@ def test_any_key_can_be_overridden_from_the_environment(folders: Folders) -> Non
     assert config.routing.weights.cost == 0.5
 
 
+@pytest.mark.parametrize("raw", ['["a", "b"]', "a, b", "a,b,"])
+def test_a_list_may_come_as_json_or_with_commas(folders: Folders, raw: str) -> None:
+    assert read(folders, "", {"PLENUM_HTTP_TOKENS": raw, "PLENUM_HTTP_HOSTS": raw}).config.http.hosts == ("a", "b")
+
+
 def test_a_variable_that_names_a_section_but_no_key_is_a_fault(folders: Folders) -> None:
     (finding,) = fault(folders, "", {"PLENUM_ROUTING_STRATGY": "cost"}).findings
     assert finding.key == "PLENUM_ROUTING_STRATGY"
