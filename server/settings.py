@@ -21,8 +21,6 @@ from .config.load import Folders
 from .config.models import BudgetLimits, ProviderTable, TaskTable
 from .seats import Seat
 
-DEFAULT_DAILY_USD = 10.0  # contract §2: the budget of those who set none
-
 
 def routing(config: Config) -> RoutingSettings:
     """`[routing]`, `[retry]`, and what of `[security]` and `[budget]` filters deployments."""
@@ -102,12 +100,9 @@ def _task(said: str | TaskTable, strategies: frozenset[str]) -> Task:
 
 
 def plan(config: Config) -> Plan:
-    """`[budget]` and the budgets of providers; $10 a day where no global budget is said. Raises ValueError."""
+    """`[budget]` and the budgets of providers. Raises ValueError."""
     table = config.budget
-    said = BudgetLimits(daily_usd=table.daily_usd, monthly_usd=table.monthly_usd)
-    if said.daily_usd is None and said.monthly_usd is None:
-        said = BudgetLimits(daily_usd=DEFAULT_DAILY_USD)
-    scopes = {"global": said}
+    scopes = {"global": BudgetLimits(daily_usd=table.daily_usd, monthly_usd=table.monthly_usd)}
     scopes |= {f"provider:{name}": _limits(seat) for name, seat in config.providers.table.items()}
     scopes |= {f"model:{name}": limits for name, limits in table.models.items()}
     scopes |= {f"caller:{name}": limits for name, limits in table.callers.items()}

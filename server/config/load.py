@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from .environment import clean, expanded, overrides
 from .errors import ConfigFault, Finding
 from .locate import line_of
-from .models import Config
+from .models import DEFAULT_DAILY_USD, Config
 
 # What a cloned repository may say without being trusted (contract §2): it must not redirect a key or start a program.
 PROJECT_MAY = frozenset({"routing", "fusion", "cache", "models"})
@@ -121,11 +121,12 @@ def _merged(user: dict[str, Any], project: dict[str, Any], *, trusted: bool, war
 
 
 def _lowered(mine: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """Budgets of a project that are lower than the user's; the default of $10 a day is the user's where he has none."""
-    defaults = {} if {"daily_usd", "monthly_usd"} & set(mine) else {"daily_usd": 10.0}
+    """Budgets with a project's in them where those are lower; who has none has the default, which stays beside them."""
+    defaults = {} if {"daily_usd", "monthly_usd"} & set(mine) else {"daily_usd": DEFAULT_DAILY_USD}
     limits = {**defaults, **mine}
     wanted = {k: theirs[k] for k in ("daily_usd", "monthly_usd") if isinstance(theirs.get(k), int | float)}
-    return {k: v for k, v in wanted.items() if v < limits.get(k, float("inf"))}
+    lower = {k: v for k, v in wanted.items() if v < limits.get(k, float("inf"))}
+    return {**defaults, **lower} if lower else {}
 
 
 def _deep(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,21 @@
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from .urls import issuer_url
 
@@ -18,6 +32,7 @@ Share = Annotated[float, Field(ge=0, le=1), _number]
 Usd = Annotated[float, Field(ge=0), _number]
 Seconds = Annotated[float, Field(gt=0, le=86400), _number]
 Count = Annotated[int, Field(ge=1), _number]
+DEFAULT_DAILY_USD = 10.0  # contract §2: the budget of those who set none
 CapabilityName = Literal["streaming", "tools", "json", "vision", "reasoning", "embeddings", "sampling"]
 
 
@@ -134,6 +149,19 @@ class ProvidersTable(Section):
         tables = cast("dict[str, Any]", data)
         return {"auto": tables.get("auto", True), "table": {k: v for k, v in tables.items() if k != "auto"}}
 
+    @model_serializer(mode="wrap")
+    def _joined(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As the file has it: every provider beside `auto`."""
+        told = handler(self)
+        return {**{k: v for k, v in told.items() if k != "table"}, **told.get("table", {})}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """As the file has it, so that an editor knows `[providers.NAME]`."""
+        told = handler.resolve_ref_schema(handler(schema))
+        told["additionalProperties"] = told["properties"].pop("table")["additionalProperties"]
+        return told
+
 
 class WeightsTable(Section):
     """Of `balanced`; they are normalised."""
@@ -206,6 +234,14 @@ class BudgetTable(Section):
     models: dict[str, BudgetLimits] = Field(default_factory=dict)
     callers: dict[str, BudgetLimits] = Field(default_factory=dict)
     tasks: dict[str, BudgetLimits] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _never_without(cls, data: Any) -> Any:
+        said = cast("dict[str, Any]", data) if isinstance(data, dict) else None
+        if said is None or {"daily_usd", "monthly_usd"} & said.keys():
+            return cast("Any", data)
+        return {**said, "daily_usd": DEFAULT_DAILY_USD}
 
 
 class CacheTable(Section):

@@ -9,19 +9,22 @@ _PLACES = ("ca_bundle", "path", "file", "url", "shared")
 
 
 def shown(config: Config) -> dict[str, Any]:
-    """What differs from the defaults, without any secret."""
-    document = config.model_dump(mode="json", exclude_defaults=True)
-    for table in document.get("providers", {}).get("table", {}).values():
-        if "api_key" in table:
-            table["api_key"] = HIDDEN
-        if "headers" in table:
-            table["headers"] = dict.fromkeys(table["headers"], HIDDEN)
-    if "tokens" in document.get("http", {}):
-        document["http"]["tokens"] = [HIDDEN] * len(document["http"]["tokens"])
+    """What is in force, defaults included, without any secret; what nothing was said of is left out."""
+    document = config.model_dump(mode="json", exclude_none=True)
+    for table in document["providers"].values():
+        if isinstance(table, dict):
+            _conceal(cast("dict[str, Any]", table))
+    document["http"]["tokens"] = [HIDDEN] * len(document["http"]["tokens"])
     for key in ("url", "shared"):
-        if "@" in document.get("store", {}).get(key, ""):
+        if "@" in document["store"].get(key, ""):
             document["store"][key] = HIDDEN
     return document
+
+
+def _conceal(provider: dict[str, Any]) -> None:
+    if "api_key" in provider:
+        provider["api_key"] = HIDDEN
+    provider["headers"] = dict.fromkeys(provider["headers"], HIDDEN)
 
 
 def outward(config: Config) -> dict[str, Any]:

@@ -5,7 +5,14 @@ Model names come from callers, so their number is bounded: beyond `SERIES` disti
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from routing.costs.reports import BudgetState
 from routing.events import (
@@ -23,6 +30,7 @@ from routing.types import Attempt
 BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30)  # seconds, contract §4
 STATES = {"closed": 0, "half_open": 1, "open": 2}
 SERIES = 500
+disable_created_metrics()  # a second series per counter that nobody asked for
 
 
 class Metrics:
@@ -39,6 +47,8 @@ class Metrics:
         self._tokens = Counter("ai_tokens_used", "Tokens, as billed.", (*model, "type"), registry=registry)
         self._active = Gauge("ai_active_requests", "Calls on their way.", ("provider",), registry=registry)
         self._cache = Counter("ai_cache_hits", "Response cache lookups.", ("type",), registry=registry)
+        for kind in ("hit", "miss"):
+            self._cache.labels(kind)
         self._cost = Counter("ai_cost_usd", "What calls cost.", model, registry=registry)
         self._breaker = Gauge("ai_breaker_state", "0 closed, 1 half-open, 2 open.", ("provider",), registry=registry)
         self._budget = Gauge("ai_budget_remaining_usd", "What is left.", ("scope", "period"), registry=registry)
@@ -51,6 +61,7 @@ class Metrics:
         match event:
             case AttemptStarted():
                 self._active.labels(event.provider).inc()
+                self._breaker.labels(event.provider)  # closed, until an event says otherwise
             case AttemptEnded():
                 self._active.labels(event.attempt.provider).dec()
                 self._ended(event.attempt)

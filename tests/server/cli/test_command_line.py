@@ -1,7 +1,11 @@
 """The command line's own rules: exit statuses, `--json` anywhere, no traceback."""
 
 import json
+import tomllib
 from pathlib import Path
+
+import jsonschema
+import pytest
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,6 +33,13 @@ def test_show_hides_every_secret(plenum, tmp_path: Path) -> None:
     assert done.returncode == 0 and "canary" not in done.stdout + done.stderr
 
 
+def test_show_has_the_defaults_too_and_providers_as_in_the_file(plenum, tmp_path: Path) -> None:
+    (tmp_path / "plenum.toml").write_text("[providers.openai]\nweight = 3\n")
+    told = json.loads(plenum("config", "show", "--json", PLENUM_RETRY_ATTEMPTS="2").stdout)
+    assert (told["providers"]["auto"], told["providers"]["openai"]["weight"]) == (True, 3.0)
+    assert (told["routing"]["strategy"], told["budget"]["daily_usd"], told["retry"]["attempts"]) == ("balanced", 10, 2)
+
+
 def test_the_example_configuration_is_valid(plenum) -> None:
     done = plenum("config", "check", "--config", str(ROOT / "docs/examples/plenum.toml"))
     assert done.returncode == 0, done.stderr
@@ -37,6 +48,9 @@ def test_the_example_configuration_is_valid(plenum) -> None:
 def test_the_schema_is_a_json_schema_of_every_section(plenum) -> None:
     schema = json.loads(plenum("config", "schema", "--json").stdout)
     assert {"providers", "routing", "budget", "security"} <= set(schema["properties"])
+    jsonschema.validate(tomllib.loads((ROOT / "docs/examples/plenum.toml").read_text()), schema)
+    with pytest.raises(jsonschema.ValidationError, match="prioritty"):
+        jsonschema.validate({"providers": {"openai": {"prioritty": 1}}}, schema)
 
 
 def test_trusting_a_project_lasts_until_its_file_changes(plenum, tmp_path: Path) -> None:

@@ -120,7 +120,9 @@ class TestAProjectsFile:
     def test_can_lower_a_budget_but_not_raise_it(self, folders: Folders, tmp_path: Path) -> None:
         raised, _ = self.project(folders, tmp_path, "[budget]\ndaily_usd = 500\n")
         lowered, _ = self.project(folders, tmp_path, "[budget]\ndaily_usd = 1\nmonthly_usd = 20\n")
-        assert raised.config.budget.daily_usd is None
+        beside, _ = self.project(folders, tmp_path, "[budget]\nmonthly_usd = 1_000_000\n")
+        assert raised.config.budget.daily_usd == 10
+        assert (beside.config.budget.daily_usd, beside.config.budget.monthly_usd) == (10, 1_000_000)
         assert (lowered.config.budget.daily_usd, lowered.config.budget.monthly_usd) == (1, 20)
 
     def test_is_believed_once_trusted_until_it_changes(self, folders: Folders, tmp_path: Path) -> None:

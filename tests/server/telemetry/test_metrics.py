@@ -18,7 +18,8 @@ def values(metrics: Metrics, budgets=()):
 def test_a_call_is_counted_with_its_time_tokens_and_cost() -> None:
     metrics = Metrics()
     metrics(AttemptStarted("1", "openai", "m", 1))
-    assert values(metrics)["ai_active_requests", "openai"] == 1
+    seen = values(metrics)
+    assert (seen["ai_active_requests", "openai"], seen["ai_breaker_state", "openai"]) == (1, 0)
     metrics(AttemptEnded("1", Attempt("openai", "m", "ok", "", 0.7, 0.002, usage=Usage(100, 20))))
     seen = values(metrics)
     assert seen["ai_active_requests", "openai"] == 0
