@@ -335,7 +335,8 @@ def simulated(*, demo: bool) -> Sequence[Deployment]:
     """The simulator's deployments: there for whoever names them, chosen unnamed only in a demo."""
     opener, tariff = SimProvider(), Price(1.0, 2.0, source="simulated")
     plain = [
-        Deployment("sim", name, "sim|-|process", sim_card(name), tariff, opener, simulated=True) for name in SIM_MODELS
+        Deployment("sim", name, "sim|-|process", sim_card(name), tariff, opener, 2, simulated=True)
+        for name in SIM_MODELS
     ]
     return [*plain, *_relay(tariff)] if demo else plain
 

@@ -2,13 +2,14 @@
 
 import os
 import platform
+import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from server.hosts import HOSTS, Host, Place, Unreadable, installed, removed, snippet
+from server.hosts import HOSTS, Host, Place, Unreadable, installed, removed, snippet, started_by
 
 from . import Common, Exit
 
@@ -21,8 +22,11 @@ def register(app: typer.Typer, common: Common) -> None:
         host: str,
         show: Annotated[bool, typer.Option("--print", help="Print the entry and the file; change nothing.")] = False,
         undo: Annotated[bool, typer.Option("--undo", help="Take the entry out again.")] = False,
+        here: Annotated[
+            bool, typer.Option("--here", help="Start this installation instead of `uvx plenum-mcp`.")
+        ] = False,
     ) -> None:
-        found = _named(host)
+        found = _here(_named(host)) if here else _named(host)
         file = found.file(Place(platform.system(), Path.home(), os.environ))
         if show:
             facts = {"host": found.name, "file": str(file), "entry": dict(found.entry)}
@@ -37,6 +41,15 @@ def _named(host: str) -> Host:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(HOSTS)}."
         raise Exit(2, f"There is no host {host!r}: {hint}")
     return HOSTS[host]
+
+
+def _here(host: Host) -> Host:
+    program = Path(sys.executable).with_name("plenum-mcp.exe" if os.name == "nt" else "plenum-mcp")
+    if not program.exists():
+        raise Exit(
+            2, "This Plenum runs from its sources. Install it first (`make demo` does), then use .venv/bin/plenum."
+        )
+    return started_by(host, program)
 
 
 def _changed(common: Common, host: Host, file: Path, *, undo: bool) -> None:

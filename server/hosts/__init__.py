@@ -3,7 +3,7 @@
 No entry holds a secret: keys live in Plenum's own store, so what is written is the same on every machine.
 """
 
-from .catalogue import HOSTS, Host, Place, snippet
+from .catalogue import HOSTS, Host, Place, snippet, started_by
 from .change import Change, Unreadable, installed, removed
 
-__all__ = ["HOSTS", "Change", "Host", "Place", "Unreadable", "installed", "removed", "snippet"]
+__all__ = ["HOSTS", "Change", "Host", "Place", "Unreadable", "installed", "removed", "snippet", "started_by"]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -145,6 +145,12 @@ HOSTS: Mapping[str, Host] = {
         ),
     )
 }
+
+
+def started_by(host: Host, program: Path) -> Host:
+    """The host with an entry that starts this very program, for who runs a clone or an environment of their own."""
+    own: dict[str, Any] = {"command": str(program), "cmd": str(program), "args": []}
+    return replace(host, entry={key: own.get(key, value) for key, value in host.entry.items()})
 
 
 def snippet(host: Host) -> str:

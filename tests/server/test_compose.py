@@ -96,3 +96,12 @@ async def test_an_old_name_is_served_by_its_successor_told_to_behave_like_it(tmp
     assert plain.receipt.model == thinking.receipt.model == "deepseek-flash"
     assert not plain.answer.reasoning and thinking.answer.reasoning
     assert any("deepseek-chat" in warning for warning in plain.receipt.warnings)
+
+
+async def test_in_a_demo_what_is_not_named_goes_to_a_model_that_works(tmp_path: Path) -> None:
+    async with opener(world(tmp_path), demo=True)() as app:
+        for strategy in ("cost", "quality", "performance", "balanced"):
+            async with app.manager.stream(ask("Why is the sky blue?", "auto", strategy=strategy)) as stream:
+                assert [delta async for delta in stream]
+            assert stream.result.receipt.provider == "sim"
+        assert (await app.manager.generate(ask(model="relay"))).receipt.provider == "sim-west"

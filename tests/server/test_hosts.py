@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server.hosts import HOSTS, Place, Unreadable, installed, removed, snippet
+from server.hosts import HOSTS, Place, Unreadable, installed, removed, snippet, started_by
 
 EVERY = pytest.mark.parametrize("name", HOSTS)
 THEIRS = {
@@ -117,3 +117,19 @@ def test_the_command_prints_writes_and_undoes(tmp_path: Path) -> None:
     assert json.loads(file.read_text()) == {"mcpServers": {}}
     wrong = run("curser")
     assert (wrong.returncode, "did you mean cursor" in wrong.stderr) == (2, True)
+
+
+@EVERY
+def test_an_entry_may_start_this_very_program_and_is_taken_out_like_any_other(name: str, tmp_path: Path) -> None:
+    own = started_by(HOSTS[name], tmp_path / "bin/plenum-mcp")
+    file = tmp_path / "config"
+    installed(own, file).write()
+    written = entry(own, file.read_text())
+    assert written.get("command", written.get("cmd")) == str(tmp_path / "bin/plenum-mcp")
+    assert written["args"] == []
+    assert {k: v for k, v in written.items() if k not in ("command", "cmd", "args")} == {
+        k: v for k, v in HOSTS[name].entry.items() if k not in ("command", "cmd", "args")
+    }
+    assert installed(HOSTS[name], file).needed
+    removed(own, file).write()
+    assert "plenum-mcp" not in file.read_text()
