@@ -6,6 +6,7 @@ A new vault takes the first of these that is there; an existing one says in its 
 import hashlib
 import os
 import secrets
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,10 @@ def new_kdf() -> Kdf:
     return kdf
 
 
+# OpenSSL's lanes share one pool of threads: two derivations at once starve each other for ever, or fail for "memory".
+_ALONE = threading.Lock()
+
+
 def derive(passphrase: str, kdf: Kdf) -> bytes:
     """32 bytes from a passphrase. Takes 0.2 s of one core on purpose."""
     if kdf.kind == "scrypt":  # 128 · n · r bytes
@@ -164,9 +169,9 @@ def derive(passphrase: str, kdf: Kdf) -> bytes:
         return hashlib.scrypt(passphrase.encode(), salt=kdf.salt, n=n, r=8, p=1, maxmem=(1 << 31) - 1, dklen=32)
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-    return Argon2id(
-        salt=kdf.salt, length=32, iterations=kdf.passes, lanes=kdf.lanes, memory_cost=kdf.memory_kib
-    ).derive(passphrase.encode())
+    argon = Argon2id(salt=kdf.salt, length=32, iterations=kdf.passes, lanes=kdf.lanes, memory_cost=kdf.memory_kib)
+    with _ALONE:
+        return argon.derive(passphrase.encode())
 
 
 def system_ring() -> Ring | None:

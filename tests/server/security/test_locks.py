@@ -1,5 +1,7 @@
 """What the vault opens with: KMS, keyring, passphrase, file – in this order, and each can become another."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 from server.security.faults import VaultFault
 from server.security.locks import Kdf, derive
 
+ROOT = Path(__file__).parents[3]
 OPENAI = "openai", "https://api.openai.com"
 KEY = "sk-canary-0123456789abcdef"
 
@@ -80,6 +83,19 @@ def test_rekeying_moves_every_key_and_discards_the_old_way_in(make_vault, ring, 
     before = dict(ring.items)
     make_vault(ring=ring).rekey()
     assert len(ring.items) == 1 and ring.items != before
+
+
+def test_derivations_at_once_neither_fail_nor_wait_for_each_other_for_ever() -> None:
+    """In a process of its own: what goes wrong here hangs in C, where nothing can stop it."""
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from server.security.locks import Kdf, derive\n"
+        "kdf = Kdf(salt=b'MDAwMDAwMDAwMDAwMDAwMA==', memory_kib=8 << 10, passes=1, lanes=4)\n"
+        "with ThreadPoolExecutor(4) as pool:\n"
+        "    print(len(set(pool.map(lambda _: derive('x', kdf), range(12)))))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_scrypt_stands_in_for_argon2() -> None:
