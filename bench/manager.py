@@ -1,7 +1,8 @@
-"""What the manager itself costs a call: everything but the network, CPU only. Beside opening the provider alone.
+"""What the manager itself costs a call: everything but the network, CPU of all threads. Beside opening the provider alone.
 
-`python -m bench.manager [--json]`. Targets on the reference machine: 500 µs with nothing durable. The provider answers at
-once from memory; guards and balancer are those of the product.
+`python -m bench.manager [--json]`. Targets on the reference machine: 500 µs with nothing durable, 900 µs with everything
+durable in SQLite: money held and settled, replay, response cache. The provider answers at once from memory; guards,
+limits and balancer are those of the product.
 """
 
 import argparse
@@ -11,14 +12,28 @@ import time
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 
 from bench.decision import unit
+from providers.catalog import cost_nano
+from providers.catalog.tokens import Counter
 from providers.types import Answer, Delta, Message, ModelCard, Price, Request, Stream, Text, Usage
 from routing.balancer import RoundRobin
+from routing.cache.exact import CacheSettings, Exact
+from routing.cache.recall import ResponseCache
+from routing.costs.budgets import Cap, Plan
+from routing.costs.pricing import Tariffs
+from routing.costs.tracker import Tracker
 from routing.guard import Guards
+from routing.limits import Limiter
 from routing.manager import ProviderManager
+from routing.prepared import Prepared
+from routing.recall import Replay
+from routing.store.sqlite import SqliteStore, sqlite
 from routing.types import Ask, Deployment, Resolution
 
 ROUNDS, CALLS = 20, 100
@@ -76,26 +91,64 @@ async def sorted_floats() -> None:
     unit()
 
 
+def durable(store: SqliteStore) -> ProviderManager:
+    """The manager as composed in the product, over this store."""
+    balancer, directory = RoundRobin(), Three()
+    cache = ResponseCache(Exact(store.responses))
+    cache.adopt(CacheSettings(), directory)
+    return ProviderManager(
+        directory,
+        purse=Tracker(store.ledger, Tariffs(cost_nano), Plan((Cap("global", "day", 1e6), Cap("global", "month", 1e6)))),
+        recall=Replay(store.archive, store.archive, beneath=Prepared([], cache)),
+        gate=Limiter(),
+        guard=Guards(watchers=[balancer]),
+        balancer=balancer,
+        measure=Counter(),
+    )
+
+
 async def measure(rounds: int = ROUNDS) -> dict[str, float]:
     """Interleaved rounds, medians of CPU per call."""
     balancer = RoundRobin()
     manager = ProviderManager(Three(), guard=Guards(watchers=[balancer]), balancer=balancer)
+    with TemporaryDirectory() as folder:
+        async with sqlite(Path(folder) / "plenum.db") as store:
+            return await _measured(manager, durable(store), rounds)
+
+
+async def _measured(memory: ProviderManager, kept: ProviderManager, rounds: int) -> dict[str, float]:
+    numbers = count()
 
     async def generate() -> None:
-        await manager.generate(ASK)
+        await memory.generate(ASK)
 
     async def stream() -> None:
-        async with manager.stream(ASK) as live:
+        async with memory.stream(ASK) as live:
             async for _ in live:
                 pass
 
-    works = {"unit_us": sorted_floats, "floor_us": alone, "generate_us": generate, "stream_us": stream}
+    async def written() -> None:
+        text = f"What is 2+{next(numbers)}?"  # never asked before: nothing is remembered
+        await kept.generate(Ask(Request((Message("user", (Text(text),)),))))
+
+    works = {
+        "unit_us": sorted_floats,
+        "floor_us": alone,
+        "generate_us": generate,
+        "stream_us": stream,
+        "durable_us": written,
+    }
     found: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
             found[name].append(await microseconds(work))
     medians = {name: statistics.median(values) for name, values in found.items()}
-    return {**medians, "ratio": medians["generate_us"] / medians["unit_us"]}
+    unit_us = medians["unit_us"]
+    return {
+        **medians,
+        "ratio": medians["generate_us"] / unit_us,
+        "durable_ratio": medians["durable_us"] / unit_us,
+    }
 
 
 def main() -> None:
@@ -107,6 +160,7 @@ def main() -> None:
         return
     print(
         f"generate {result['generate_us']:.0f} µs, stream {result['stream_us']:.0f} µs, "
+        f"generate with SQLite {result['durable_us']:.0f} µs, "
         f"provider alone {result['floor_us']:.0f} µs, sorting 1,000 floats {result['unit_us']:.0f} µs"
     )
 

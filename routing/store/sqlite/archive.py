@@ -41,20 +41,23 @@ class SqliteArchive:
         return self._deliveries.missing(_record(self._reader.execute(UNDELIVERED, (caller, key, since)).fetchone()))
 
     def deliver(self, id: str, *, reached: bool) -> None:  # noqa: A002
-        """Here at once, elsewhere with the next write."""
+        """Here at once, elsewhere within half a second."""
         self._deliveries.note(id, reached=reached)
         self._writer.later(lambda db: db.execute("UPDATE receipt SET delivered = ? WHERE id = ?", (reached, id)))
 
     def forget(self, id: str) -> Pending[int]:  # noqa: A002
         """One record, and the claim that leads to it."""
+        self._writer.hurry()  # a copy that waits to be written must not outlive what is forgotten
         return self._writer.submit(lambda db: _forget(db, "id = ?", id))
 
     def forget_before(self, at: float) -> Pending[int]:
         """All older ones."""
+        self._writer.hurry()  # a copy that waits to be written must not outlive what is forgotten
         return self._writer.submit(lambda db: _forget(db, "at < ?", at))
 
     def trim(self, limit: int) -> Pending[int]:
         """Forget the oldest until the file holds no more than `limit` bytes; how many went."""
+        self._writer.hurry()  # a copy that waits to be written must not outlive what is forgotten
         return self._writer.submit(lambda db: _trim(db, limit))
 
     def claim(self, record: Record) -> Pending[Claimed]:

@@ -31,7 +31,7 @@ class SqliteAudit:
         return self._writer.submit(lambda db: _append(db, happening))
 
     def later(self, happening: Happening) -> None:
-        """With the next write."""
+        """Within half a second."""
         self._writer.later(lambda db: _append(db, happening))
 
     async def lines(self, since: int = 0, limit: int = 100) -> Sequence[AuditLine]:

@@ -76,7 +76,7 @@ class SqliteBooks:
         return {kind: (count, nano, value) for kind, count, nano, value in await self._look.rows(TALLIES, *hours)}
 
     def count(self, kind: str, *, nano: int = 0, value: float = 0.0) -> None:
-        """With the next write."""
+        """Within half a second."""
         row = int(self._clock()) // HOUR_S * HOUR_S, kind, nano, value
         self._writer.later(lambda db: db.execute(COUNT, row))
 

@@ -1,4 +1,4 @@
-"""Kept answers in SQL. Reads are points by primary key on the second connection; writes go with the ledger's batches."""
+"""Kept answers in SQL. Reads are points by primary key on the second connection; writes wait for company."""
 
 from collections.abc import Sequence
 
@@ -45,11 +45,11 @@ class SqliteResponses:
         return row[0] if row else None
 
     def keep(self, row: Row, used: Sequence[tuple[float, str]], bounds: Bounds) -> None:
-        """With the next batch."""
+        """Within half a second."""
         self._writer.later(lambda db: _keep(db, row, used, bounds))
 
     def drop(self, key: str) -> None:
-        """With the next batch."""
+        """Within half a second."""
         self._writer.later(lambda db: db.execute("DELETE FROM response WHERE key = ?", (key,)))
 
     async def meanings(self, scope: str, embedder: str, most: int) -> Sequence[Meaning]:
@@ -62,7 +62,7 @@ class SqliteResponses:
         return [meaning for meaning in found if meaning is not None]
 
     def place(self, meaning: Meaning) -> None:
-        """With the next batch, beside its answer."""
+        """Within half a second, beside its answer."""
         row = meaning.key, meaning.scope, meaning.embedder, *packed_meaning(meaning)
         self._writer.later(lambda db: db.execute(PLACE, row))
 

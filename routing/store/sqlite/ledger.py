@@ -26,13 +26,16 @@ BACKWARDS_S = 86_400.0  # a clock that goes back less than this does not reopen 
 COLUMNS = {"provider": "provider", "model": "provider || '/' || model", "caller": "caller", "task": "task"}
 INSERT = """INSERT INTO attempt(owner, state, at, ask, number, part_of, caller, task, provider, model, asked, servers,
   simulated, held, max_tokens, prefix, history) VALUES(?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-HOLD = """UPDATE budget SET held = held + ?
-  WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ? RETURNING scope, starts, ends, spent, held"""
+LOOK = """SELECT '', 0, 0, max(at), 0 FROM attempt UNION ALL
+  SELECT scope, starts, ends, spent, held FROM budget
+  WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ?"""
+HOLD = "UPDATE budget SET held = held + ? WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ?"
 MOVE = """UPDATE budget SET held = held - ?, spent = spent + ?
   WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ? RETURNING scope, starts, ends, spent, held"""
 CLOSE = """UPDATE attempt SET state = ?, latency = ?, cost = ?, basis = ?, price = ?, model_returned = ?, ok = ?,
-  computed = ?, input = ?, output = ?, cached_input = ?, cache_write = ?, reasoning = ? WHERE id = ?"""
-LOOK = "SELECT spent, held FROM budget WHERE scope = ? AND ends = ? AND starts = ?"
+  computed = ?, input = ?, output = ?, cached_input = ?, cache_write = ?, reasoning = ? WHERE id = ? AND state = 0
+  RETURNING held, at, provider, model, caller, task"""
+STANDING = "SELECT spent, held FROM budget WHERE scope = ? AND ends = ? AND starts = ?"
 USED = """SELECT coalesce(sum(CASE state WHEN 0 THEN held ELSE coalesce(cost, 0) END), 0) FROM attempt
   WHERE id IN (SELECT id FROM attempt WHERE ask = ?1 UNION SELECT id FROM attempt WHERE part_of = ?1)"""
 
@@ -59,39 +62,41 @@ class SqliteLedger:
         return tuple(_standing(self._reader, limit.window) or _count(self._reader, limit.window) for limit in limits)
 
     def reclaim(self) -> Pending[int]:
-        """Charge the dead."""
+        """Charge the dead, after what may wait."""
+        self._writer.hurry()
         return self._writer.submit(lambda db: reclaim(db, self._owner))
 
 
 def reserve(db: Database, owner: str, entry: Entry, limits: Limits) -> Reserved:
     """Look at every window and envelope, then hold in all of them."""
-    at = ledger_time(db, entry.at)
+    at, standings = _look(db, entry)
     for limit in limits(at, entry.scopes):
-        standing = _standing(db, limit.window) or _begin(db, limit.window)
+        if limit.window not in standings:
+            standings[limit.window] = _begin(db, limit.window)
+        standing = standings[limit.window]
         room = limit.cap + entry.extra - standing.spent - standing.held
         if 0 < entry.held > room:
             raise OverBudget(limit.window.scope, room, limit)
     used = tuple((envelope.id, _fit(db, envelope, entry.held)) for envelope in entry.envelopes)
-    moved = db.execute(HOLD, (entry.held, *entry.scopes, at, at)).fetchall()
+    db.execute(HOLD, (entry.held, *entry.scopes, at, at))
     row = (owner, at, entry.ask, entry.number, entry.part_of, entry.caller, entry.task, entry.provider, entry.model)
     more = entry.asked, entry.servers, entry.simulated, entry.held, entry.max_tokens, entry.prefix, entry.history
     db.execute(INSERT, (*row, *more))
-    return Reserved(db.last_insert_rowid(), _standings(moved), used)
+    held = tuple(Standing(s.window, s.spent, s.held + entry.held) for s in standings.values())
+    return Reserved(db.last_insert_rowid(), held, used)
 
 
 def settle(db: Database, id: int, closing: Closing, limits: Limits) -> Settled:  # noqa: A002
     """Move the held amount to what it cost, in the windows of the time it was reserved at."""
-    query = "SELECT held, at, caller, task, provider, model FROM attempt WHERE id = ? AND state = 0"
-    row = db.execute(query, (id,)).fetchone()
-    if row is None:
-        return Settled(fresh=False)
-    held, at, caller, task, provider, model = row
-    names = scopes(provider, model, caller, task)
-    standings = _standings(db.execute(MOVE, (held, closing.cost or 0, *names, at, at)).fetchall())
     usage = closing.usage
     tokens = usage.input, usage.output, usage.cached_input, usage.cache_write, usage.reasoning
     told = STATES[closing.ending], closing.latency_s, closing.cost, closing.basis, closing.price
-    db.execute(CLOSE, (*told, closing.model_returned, closing.ok, closing.computed, *tokens, id))
+    row = db.execute(CLOSE, (*told, closing.model_returned, closing.ok, closing.computed, *tokens, id)).fetchone()
+    if row is None:
+        return Settled(fresh=False)
+    held, at, *who = row
+    names = scopes(*who)
+    standings = _standings(db.execute(MOVE, (held, closing.cost or 0, *names, at, at)).fetchall())
     return Settled(True, standings, _alerts(db, standings, limits(at, names)))
 
 
@@ -109,10 +114,17 @@ def reclaim(db: Database, owner: Owner) -> int:
     return reclaimed
 
 
-def ledger_time(db: Database, at: float) -> float:
-    """The time to book at: a clock set back by less than a day cannot reach yesterday's unspent money."""
-    latest = db.execute("SELECT max(at) FROM attempt").get
-    return latest if latest is not None and 0 < latest - at < BACKWARDS_S else at
+def _look(db: Database, entry: Entry) -> tuple[float, dict[Window, Standing]]:
+    """The time to book at, and how the windows of the entry stand then.
+
+    A clock set back by less than a day cannot reach yesterday's unspent money.
+    """
+    at = entry.at
+    (*_, latest, _), *rows = db.execute(LOOK, (*entry.scopes, at, at)).fetchall()
+    if latest is not None and 0 < latest - at < BACKWARDS_S:
+        at = latest
+        _, *rows = db.execute(LOOK, (*entry.scopes, at, at)).fetchall()
+    return at, {standing.window: standing for standing in _standings(rows)}
 
 
 def _unlimited(at: float, names: Sequence[str]) -> Sequence[Limit]:
@@ -121,7 +133,7 @@ def _unlimited(at: float, names: Sequence[str]) -> Sequence[Limit]:
 
 
 def _standing(db: Database, window: Window) -> Standing | None:
-    row = db.execute(LOOK, (window.scope, window.ends, window.starts)).fetchone()
+    row = db.execute(STANDING, (window.scope, window.ends, window.starts)).fetchone()
     return Standing(window, *row) if row else None
 
 

@@ -9,11 +9,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any, TypeVar
 
 import apsw
 
-from ..faults import StoreFault
+from ..faults import Declined, StoreFault
 from ..pending import Courier, Pending
 from .connection import translate
 from .database import Database
@@ -25,7 +26,11 @@ Outcome = tuple[Any, Exception | None]
 Item = tuple[Operation[Any], Pending[Any] | None]  # the queue holds lists of what belongs together; None: look up
 
 MAX_BATCH = 512  # keeps a transaction under ~50 ms, so that other processes get their turn
-QUIET_S = 0.5
+LATER_S = 0.5  # what may wait waits this long for company: rows of many calls then share their pages and one commit
+
+
+class _Spoiled(Exception):
+    """An operation broke inside a transaction that others share."""
 
 
 class Writer:
@@ -40,6 +45,7 @@ class Writer:
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
         self._staged: list[Item] = []
         self._later: deque[Operation[Any]] = deque()
+        self._due = 0.0  # when what may wait has waited long enough, monotonic seconds
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="plenum-ledger", daemon=True)
         self._thread.start()
@@ -67,15 +73,21 @@ class Writer:
             self._queue.put(staged)
 
     def later(self, operation: Operation[Any]) -> None:
-        """Write with the next batch, or when it has been quiet for a moment: for what may be lost with the process."""
+        """Write within half a second, many at once: for what may be lost with the process."""
         self._later.append(operation)
         if len(self._later) == 1 and not self._closed:
+            self._due = monotonic() + LATER_S
             self._queue.put(None)
 
     async def settled(self) -> None:
         """Wait until what was put off is written; where nothing can be written there is nothing to wait for."""
+        self.hurry()
         with suppress(StoreFault):
             await self.submit(_nothing).wait()
+
+    def hurry(self) -> None:
+        """Write what may wait before whatever is submitted next."""
+        self._due = 0.0
 
     def close(self) -> None:
         """Write what is queued, end the thread, close the connection. Blocks for at most a commit or two."""
@@ -100,8 +112,8 @@ class Writer:
             try:
                 items = self._queue.get(timeout=self._patience())
             except queue.Empty:
-                if self._later:
-                    return [(self._later.popleft(), None)]
+                if self._ripe():
+                    return []
                 if self._closed:
                     return None
             else:
@@ -111,37 +123,63 @@ class Writer:
     def _patience(self) -> float | None:
         if self._closed:
             return 0.0
-        return QUIET_S if self._later else None
+        return max(0.0, self._due - monotonic()) if self._later else None
+
+    def _ripe(self) -> bool:
+        return bool(self._later) and (self._closed or self._due <= monotonic())
 
     def _gather(self, first: list[Item]) -> list[Item]:
-        batch = list(first)
+        batch: list[Item] = []
+        if self._ripe():
+            with suppress(IndexError):
+                while len(batch) < MAX_BATCH:
+                    batch.append((self._later.popleft(), None))
+        batch += first
         with suppress(queue.Empty):
             while len(batch) < MAX_BATCH:
                 items = self._queue.get_nowait()
                 if items is not None:
                     batch += items
-        with suppress(IndexError):
-            while len(batch) < MAX_BATCH:
-                batch.append((self._later.popleft(), None))
         return batch
 
     def _commit(self, batch: list[Item]) -> list[Outcome]:
+        """All in one transaction. Where one breaks, all once more, each apart: it must not take its batch along."""
+        try:
+            return self._transaction(batch, self._trusted)
+        except _Spoiled:
+            return self._transaction(batch, self._apart)
+
+    def _transaction(self, batch: list[Item], one: Callable[[Operation[Any]], Outcome]) -> list[Outcome]:
         run = self._connection.execute
         try:
             run("BEGIN IMMEDIATE")
-            outcomes = [self._one(operation) for operation, _ in batch]
+            outcomes = [one(operation) for operation, _ in batch]
             run("COMMIT")
-        except Exception as error:  # noqa: BLE001 - disk full, I/O error: all of the batch fails, the thread lives
-            self.fault = translate(error)
+        except Exception as error:
             if self._connection.in_transaction:
                 with suppress(apsw.Error):  # SQLite may have rolled back by itself meanwhile
                     run("ROLLBACK")
+            if isinstance(error, _Spoiled):
+                raise
+            self.fault = translate(error)
             return [(None, self.fault)] * len(batch)
         self.fault = None
         return outcomes
 
-    def _one(self, operation: Operation[Any]) -> Outcome:
-        """One operation in its own savepoint: a bad one must not take its batch along."""
+    def _trusted(self, operation: Operation[Any]) -> Outcome:
+        """One that will hardly break. Raises _Spoiled if it does."""
+        before = self._connection.total_changes()
+        try:
+            return operation(self._connection), None
+        except Declined as no:
+            if self._connection.total_changes() == before:
+                return None, no
+            raise _Spoiled from no
+        except Exception as error:
+            raise _Spoiled from error
+
+    def _apart(self, operation: Operation[Any]) -> Outcome:
+        """One operation in its own savepoint."""
         run = self._connection.execute
         run("SAVEPOINT op")
         try:

@@ -12,6 +12,7 @@ from providers.types import Usage
 from routing.errors import BudgetExceeded
 from routing.events import StoreFailed
 from routing.recall import Replay
+from routing.store.archive import Record
 from routing.store.faults import ADVICE, Declined, StoreFault
 from routing.store.ledger import Closing
 from routing.store.sqlite import sqlite
@@ -66,15 +67,31 @@ async def test_one_bad_operation_does_not_take_its_batch_along(store):
     assert rows(store, "SELECT count(*), sum(key = 'left') FROM meta WHERE key LIKE 'k%' OR key = 'left'") == [(19, 0)]
 
 
-async def test_what_is_written_later_rides_along_or_goes_when_it_is_quiet(store):
-    store.writer.later(lambda db: db.execute("INSERT INTO meta VALUES('ride', '1')"))
-    await store.writer.submit(lambda db: None).wait()
-    assert rows(store, "SELECT value FROM meta WHERE key = 'ride'") == [("1",)]
+async def test_what_may_wait_goes_together_after_a_moment_or_before_what_hurries(store):
     done = anyio.Event()
     home = __import__("asyncio").get_running_loop()
+    before = store.writer.transactions
+    for n in range(50):
+        store.writer.later(lambda db, n=n: db.execute("INSERT INTO meta VALUES(?, '1')", (f"ride{n}",)))
     store.writer.later(lambda db: home.call_soon_threadsafe(done.set))
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await done.wait()
+        await store.writer.submit(lambda db: None).wait()
+    assert store.writer.transactions - before == 2
+    assert rows(store, "SELECT count(*) FROM meta WHERE key LIKE 'ride%'") == [(50,)]
+    store.writer.later(lambda db: db.execute("DELETE FROM meta WHERE key = 'ride7'"))
+    store.writer.hurry()
+    found = await store.writer.submit(lambda db: db.execute("SELECT count(*) FROM meta WHERE key = 'ride7'").get).wait()
+    assert found == 0
+
+
+async def test_what_is_forgotten_is_not_brought_back_by_a_copy_that_waited(store):
+    receipt = "INSERT INTO response(key, caller, receipt, at, used, body, seal) VALUES('k', 'me', 'r', 1, 1, x'', x'')"
+    await store.archive.keep(Record("r", "me", 1.0, "key", b"j{}")).wait()
+    store.writer.later(lambda db: db.execute(receipt))
+    assert await store.archive.forget("r").wait() == 1
+    await store.writer.settled()
+    assert rows(store, "SELECT count(*) FROM response") == [(0,)]
 
 
 async def test_closing_writes_what_is_queued(tmp_path: Path):
