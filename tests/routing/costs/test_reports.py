@@ -259,6 +259,7 @@ async def test_no_call_changes_its_day_where_the_clocks_do(store) -> None:
     for number, clock.now in enumerate(moments):
         async with purse.hold(bill(f"r{number}")) as held:
             await held.settle(answer())
+    await store.ledger.reclaim().wait()  # the last settlement is on disk then
     known = Known(lambda: Plan((), zone="Europe/Berlin"), tuple, flat, clock=clock)
     found = await Accountant(store.books, store.ledger, known).daily(Query(0.0, clock.now + 10, "all"))
     counted = Counter({day: 0 for day in moments.values()})
