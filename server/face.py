@@ -10,7 +10,7 @@ from mcp.server.mcpserver import MCPServer, RequestStateSecurity
 from server import VERSION
 from server.house import House
 from server.mcp.apps import apps
-from server.mcp.doors import without_spans
+from server.mcp.doors import without_lookups, without_spans
 from server.mcp.pages import paged
 from server.mcp.tasks import Tasks
 from server.prompts import prompts
@@ -66,6 +66,7 @@ def face(house: House, *, state_keys: list[str | bytes] | None = None, telemetry
     prompts(server, house)
     paged(server)
     house.changes.serve(server)
+    without_lookups(server)
     if not telemetry:
         without_spans(server)
     return server

@@ -17,6 +17,7 @@ from routing.events import Progressed, Tell
 
 KEEP_S = 600.0  # a finished job that nobody fetched
 KEEP = 256
+LOOK_S = 1.0  # between looks for old ones, unless there are many
 Deliver = Callable[[Any, bool], None]  # a result, and whether it reached its caller
 
 
@@ -69,6 +70,8 @@ class Jobs:
         self.tasks: anyio.abc.TaskGroup | None = None
         self._clock = clock
         self._jobs: dict[tuple[str, str], Job] = {}
+        self._asked: dict[tuple[str, str], dict[str, Job]] = {}  # by caller and digest: handle → job
+        self._looked = clock()
 
     def group(self) -> anyio.abc.TaskGroup:
         """Where work goes on beside the requests."""
@@ -87,7 +90,7 @@ class Jobs:
 
     def twin(self, caller: str, digest: str) -> Job | None:
         """A job that was asked exactly this and is running, or finished and was never fetched."""
-        return next((j for (c, _), j in self._jobs.items() if c == caller and j.digest == digest and not j.heard), None)
+        return next((job for job in self._asked.get((caller, digest), {}).values() if not job.heard), None)
 
     def start(
         self,
@@ -100,7 +103,10 @@ class Jobs:
         """Begin `work` beside the requests. `deliver` is told when its result reached nobody, and when it did later."""
         self._forget_old()
         job = Job(handle, digest, self._clock(), deliver)
+        if (caller, handle) in self._jobs:
+            self._forget((caller, handle))
         self._jobs[caller, handle] = job
+        self._asked.setdefault((caller, digest), {})[handle] = job
         self.group().start_soon(self._run, (caller, handle), job, work)
         return job
 
@@ -147,14 +153,24 @@ class Jobs:
             if not job.waiting and job.result is not None:
                 job.deliver(job.result, False)
             if not job.kept and self._jobs.get(key) is job:
-                del self._jobs[key]
+                self._forget(key)
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        job = self._jobs.pop(key)
+        alike = self._asked[key[0], job.digest]
+        del alike[key[1]]
+        if not alike:
+            del self._asked[key[0], job.digest]
 
     def _forget_old(self) -> None:
         now = self._clock()
+        if now - self._looked < LOOK_S and len(self._jobs) <= KEEP:
+            return
+        self._looked = now
         ended = sorted((job.ended, key) for key, job in self._jobs.items() if job.done.is_set())
         for index, (when, key) in enumerate(ended):
             if now - when > KEEP_S or len(ended) - index > KEEP:
-                del self._jobs[key]
+                self._forget(key)
 
 
 def _left(job: Job) -> None:

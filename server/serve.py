@@ -1,6 +1,5 @@
 """Serving: an opener of the app in, a transport out. The stdio path imports nothing but mcp, anyio, pydantic and stdlib."""
 
-import gc
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -19,14 +18,15 @@ if TYPE_CHECKING:
 async def serve_stdio(opener: "Opener") -> None:
     """MCP on this process's stdin and stdout until the input ends or a signal comes."""
     from server.face import face
+    from server.garbage import begin, settle
     from server.house import House
     from server.mcp import stdio
     from server.telemetry import watch
 
     house = House(opener)
     server = face(house, telemetry=watch(house, os.environ))
-    gc.enable()
-    gc.freeze()  # what the imports made lives as long as the process: no collection need look at it again
+    house.app.watchers.append(settle)
+    begin()
     await stdio.run(server)
 
 

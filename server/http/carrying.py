@@ -21,6 +21,9 @@ class Carrying:
             return
         name = brought.HEADER.encode()
         values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+        if not values and not carried.get():
+            await self._app(scope, receive, send)
+            return
         try:
             keys = brought.read(values)
         except ValueError:

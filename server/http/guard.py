@@ -8,7 +8,7 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -111,17 +111,17 @@ class Guard:
             return
         if scope["type"] != "http":
             return  # no websockets here: the server closes them
-        refusal = self._unwelcome(scope)
+        headers = _Headers(scope)
+        refusal = self._unwelcome(scope, headers)
         if refusal is None:
-            refusal = await self._identify(scope)
+            refusal = await self._identify(scope, headers)
         if refusal is not None:
             await answer(send, *refusal)
             return
         with doors.acting(scope.get("user")):
             await self._app(scope, receive, send)
 
-    def _unwelcome(self, scope: Scope) -> "Refused | None":
-        headers = _Headers(scope)
+    def _unwelcome(self, scope: Scope, headers: "_Headers") -> "Refused | None":
         if headers.size > LONGEST_HEAD:
             return Refused(431, "The request's headers are too large.")
         if not self._address.knows_host(headers.only("host")):
@@ -136,11 +136,11 @@ class Guard:
             return Refused(415, "The content type must be application/json.")
         return None
 
-    async def _identify(self, scope: Scope) -> "Refused | None":
+    async def _identify(self, scope: Scope, headers: "_Headers") -> "Refused | None":
         path = scope["path"]
         if path in OPEN or path.startswith(OPEN_BELOW):
             return None
-        scheme, _, token = (_Headers(scope).only("authorization") or "").partition(" ")
+        scheme, _, token = (headers.only("authorization") or "").partition(" ")
         principal = await self._verify(scope, token.strip() if scheme.lower() == "bearer" else None)
         if principal is None:
             said = [
@@ -170,13 +170,16 @@ class Refused:
 
 class _Headers:
     def __init__(self, scope: Scope) -> None:
-        self._raw: list[tuple[bytes, bytes]] = scope["headers"]
-        self.size = sum(len(name) + len(value) + 4 for name, value in self._raw)
+        self.size, self._values = 0, dict[bytes, bytes]()
+        for name, value in cast("list[tuple[bytes, bytes]]", scope["headers"]):
+            self.size += len(name) + len(value) + 4
+            before = self._values.get(name)
+            self._values[name] = value if before is None else before + b"\0" + value
 
     def only(self, name: str) -> str | None:
         """The header's value; something no rule accepts when it was sent twice."""
-        found = [value.decode("latin-1") for key, value in self._raw if key == name.encode()]
-        return "\0".join(found) if found else None
+        found = self._values.get(name.encode())
+        return None if found is None else found.decode("latin-1")
 
 
 async def answer(send: Send, status: int, message: str, challenge: str = "") -> None:

@@ -5,7 +5,6 @@ and sse-starlette cut legacy answers and hang on an open stream (guide mcp-sdk Â
 """
 
 import asyncio
-import gc
 import os
 import socket
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from mcp.server.mcpserver import MCPServer
 from sse_starlette.sse import AppStatus
 
 from server.face import face
+from server.garbage import settle
 from server.house import House
 from server.mcp import doors
 from server.telemetry import watch
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from server.app import App
 
 DRAIN_S = 30.0  # as long as orchestrators give by default; an answer lost here was paid for
-GARBAGE = (20_000, 20, 20)  # a request makes a thousand objects and hardly a cycle: by default a fifth of its CPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def polite(
     house = House(opener)
     doorkeeper = verifier or Keyholders(Tokens(listen.tokens), house)
     keys: list[str | bytes] | None = [listen.state_key] if listen.state_key else None
-    house.app.watchers.append(_settle)
+    house.app.watchers.append(settle)
     server, underway = face(house, state_keys=keys, telemetry=watch(house, os.environ)), Underway()
     server.middleware.append(underway)
     if mount is not None:
@@ -139,14 +138,6 @@ def polite(
         timeout_graceful_shutdown=int(DRAIN_S) + 1,
     )
     return Polite(config, server, underway)
-
-
-def _settle(app: object) -> None:
-    """What imports and opening made lives as long as the process: no collection need look at it again."""
-    del app
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE)
 
 
 def bound(host: str, port: int) -> socket.socket:

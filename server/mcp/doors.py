@@ -1,6 +1,7 @@
 """The SDK's private doors we use, each for want of a public one in 2.3 (guide mcp-sdk §3). Test every upgrade."""
 
-from collections.abc import Generator, Sequence
+import json
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +22,27 @@ def without_spans(server: MCPServer[Any]) -> None:
     """Take out the span per message: 10 to 18 % of a small call, for nothing when nobody exports."""
     kept = [layer for layer in server.middleware if type(layer).__name__ != "OpenTelemetryMiddleware"]
     server.middleware[:] = kept
+
+
+def without_lookups(server: MCPServer[Any]) -> None:
+    """Compare arguments with headers (`x-mcp-header`) for tools that declare some: to walk a schema costs more than the call.
+
+    A schema that names no header is walked once.
+    """
+    core, plain = lowlevel(server), dict[str, Mapping[str, Any]]()
+    known = core.get_tool_input_schema
+    if known is None:
+        return
+
+    def schema(name: str) -> Mapping[str, Any] | None:
+        found = known(name)
+        if found is None or plain.get(name) is found:
+            return None
+        if "x-mcp-header" not in json.dumps(found):
+            plain[name] = found
+        return found
+
+    core.get_tool_input_schema = schema
 
 
 def identity(name: str, scopes: Sequence[str]) -> AuthenticatedUser:

@@ -2,6 +2,8 @@
 
 import re
 
+from .gated import Gated
+
 # Vendors' own prefixes, as their documentation shows keys (2026-11); a check warns, it never refuses.
 PREFIXES: dict[str, tuple[str, ...]] = {
     "openai": ("sk-",),
@@ -18,21 +20,31 @@ PREFIXES: dict[str, tuple[str, ...]] = {
 SHORTEST = 16  # no vendor's key is shorter
 
 # name → pattern, each linear: a fixed beginning, then one bounded class.
-SECRETS: dict[str, re.Pattern[str]] = {
-    "private key": re.compile(
-        r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[A-Za-z0-9+/=\s\\]{0,8192}(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?"
+SECRETS: dict[str, Gated] = {
+    "private key": Gated(
+        ("-----BEGIN ",),
+        re.compile(
+            r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[A-Za-z0-9+/=\s\\]{0,8192}(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?"
+        ),
     ),
-    "API key": re.compile(
-        r"(?<![A-Za-z0-9_-])(?:sk-(?:ant-|or-|proj-|svcacct-|admin-)?|xai-|gsk_|pplx-|csk-|hf_|r8_|nvapi-|plenum_)"
-        r"[A-Za-z0-9_-]{16,256}"
+    "API key": Gated(
+        ("sk-", "xai-", "gsk_", "pplx-", "hf_", "r8_", "nvapi-", "plenum_"),
+        re.compile(
+            r"(?<![A-Za-z0-9_-])(?:sk-(?:ant-|or-|proj-|svcacct-|admin-)?|xai-|gsk_|pplx-|csk-|hf_|r8_|nvapi-|plenum_)"
+            r"[A-Za-z0-9_-]{16,256}"
+        ),
     ),
-    "Google API key": re.compile(r"(?<![A-Za-z0-9_-])AIza[A-Za-z0-9_-]{35}"),
-    "AWS key": re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])"),
-    "GitHub token": re.compile(r"(?<![A-Za-z0-9_])(?:gh[pousr]_[A-Za-z0-9]{36,251}|github_pat_[A-Za-z0-9_]{22,255})"),
-    "Slack token": re.compile(r"(?<![A-Za-z0-9])xox[abeoprs]-[A-Za-z0-9-]{10,250}"),
-    "Stripe key": re.compile(r"(?<![A-Za-z0-9_])[rs]k_live_[A-Za-z0-9]{16,250}"),
-    "JSON web token": re.compile(
-        r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,2048}\.eyJ[A-Za-z0-9_-]{10,4096}\.[A-Za-z0-9_-]{10,1024}"
+    "Google API key": Gated(("AIza",), re.compile(r"(?<![A-Za-z0-9_-])AIza[A-Za-z0-9_-]{35}")),
+    "AWS key": Gated(("AKIA", "ASIA"), re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])")),
+    "GitHub token": Gated(
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+        re.compile(r"(?<![A-Za-z0-9_])(?:gh[pousr]_[A-Za-z0-9]{36,251}|github_pat_[A-Za-z0-9_]{22,255})"),
+    ),
+    "Slack token": Gated(("xox",), re.compile(r"(?<![A-Za-z0-9])xox[abeoprs]-[A-Za-z0-9-]{10,250}")),
+    "Stripe key": Gated(("k_live_",), re.compile(r"(?<![A-Za-z0-9_])[rs]k_live_[A-Za-z0-9]{16,250}")),
+    "JSON web token": Gated(
+        (".eyJ",),
+        re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,2048}\.eyJ[A-Za-z0-9_-]{10,4096}\.[A-Za-z0-9_-]{10,1024}"),
     ),
 }
 BEARER = re.compile(

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,7 @@ from routing.types import Receipt
 
 Form = Callable[[Mapping[str, Any]], str]
 LONGEST = 200  # characters of one value
+_BARE = re.compile(r"[!#-<>-\[\]-~]+")  # printable ASCII without blank, quote, = and backslash
 
 
 def form(name: str) -> Form | None:
@@ -42,10 +44,9 @@ def as_logfmt(fields: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, str):
-        bare = value.isascii() and value.isprintable() and value and not set(value) & set(' ="\\')
-        return value if bare else json.dumps(value)
-    return json.dumps(value)
+    if isinstance(value, str) and _BARE.fullmatch(value):
+        return value
+    return str(value) if type(value) is int else json.dumps(value)
 
 
 def log(write: Form, out: Callable[[str], object], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Observer:

@@ -4,6 +4,7 @@ Model names come from callers, so their number is bounded: beyond `SERIES` disti
 """
 
 from collections.abc import Iterable
+from typing import TypeVar, cast
 
 from prometheus_client import (
     CollectorRegistry,
@@ -30,6 +31,7 @@ from routing.types import Attempt
 BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30)  # seconds, contract §4
 STATES = {"closed": 0, "half_open": 1, "open": 2}
 SERIES = 500
+Family = TypeVar("Family", Counter, Gauge, Histogram)
 disable_created_metrics()  # a second series per counter that nobody asked for
 
 
@@ -40,6 +42,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         model = ("provider", "model")
         self._names: set[tuple[str, str]] = set()
+        self._series: dict[tuple[object, tuple[str, ...]], object] = {}
         self._requests = Counter("ai_requests", "Calls to providers.", (*model, "status"), registry=registry)
         self._seconds = Histogram(
             "ai_response_duration_seconds", "Of calls that succeeded.", model, registry=registry, buckets=BUCKETS
@@ -60,17 +63,17 @@ class Metrics:
         """Count it."""
         match event:
             case AttemptStarted():
-                self._active.labels(event.provider).inc()
-                self._breaker.labels(event.provider)  # closed, until an event says otherwise
+                self._one(self._active, event.provider).inc()
+                self._one(self._breaker, event.provider)  # closed, until an event says otherwise
             case AttemptEnded():
-                self._active.labels(event.attempt.provider).dec()
+                self._one(self._active, event.attempt.provider).dec()
                 self._ended(event.attempt)
             case Answered() if len(event.receipt.attempts) > 1:
                 self._fallbacks.labels(*self._pair(event.receipt.provider, event.receipt.model)).inc()
             case BreakerChanged() if not event.model:
                 self._breaker.labels(event.provider).set(STATES[event.state])
             case CacheLooked():
-                self._cache.labels("miss" if event.kind == "miss" else "hit").inc()
+                self._one(self._cache, "miss" if event.kind == "miss" else "hit").inc()
             case Fused():
                 self._fusions.labels(event.status).inc()
             case ContextFetched():
@@ -81,12 +84,19 @@ class Metrics:
     def _ended(self, attempt: Attempt) -> None:
         pair = self._pair(attempt.provider, attempt.model)
         good = attempt.outcome == "ok"
-        self._requests.labels(*pair, "success" if good else "error").inc()
+        self._one(self._requests, *pair, "success" if good else "error").inc()
         if good:
-            self._seconds.labels(*pair).observe(attempt.latency_s)
-        self._tokens.labels(*pair, "prompt").inc(max(attempt.usage.input, 0))
-        self._tokens.labels(*pair, "completion").inc(max(attempt.usage.output, 0))
-        self._cost.labels(*pair).inc(max(attempt.cost_usd or 0.0, 0.0))
+            self._one(self._seconds, *pair).observe(attempt.latency_s)
+        self._one(self._tokens, *pair, "prompt").inc(max(attempt.usage.input, 0))
+        self._one(self._tokens, *pair, "completion").inc(max(attempt.usage.output, 0))
+        self._one(self._cost, *pair).inc(max(attempt.cost_usd or 0.0, 0.0))
+
+    def _one(self, family: Family, *labels: str) -> Family:
+        """The series with these labels, looked up by the library once: it checks and locks each time."""
+        key = family, labels
+        if (found := self._series.get(key)) is None:
+            found = self._series[key] = family.labels(*labels)
+        return cast("Family", found)
 
     def _pair(self, provider: str, model: str) -> tuple[str, str]:
         pair = provider, model

@@ -187,7 +187,8 @@ def ask_of(arguments: Generate, caller: str) -> Ask:
 
 def digest(arguments: Arguments) -> str:
     """What was asked, without how it is called: equal for equal arguments."""
-    said = arguments.model_dump(mode="json", exclude={"request_id", "format"}, exclude_defaults=True)
+    given = arguments.model_fields_set - {"request_id", "format"}  # what was not given is at its default
+    said = arguments.model_dump(mode="json", include=given, exclude_defaults=True)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
