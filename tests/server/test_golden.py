@@ -4,16 +4,11 @@ writes them anew. Besides, every answer is complete in each of its forms.
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from conftest import GOLDEN
 
 from server import callers
 from server.app import opener
@@ -21,6 +16,7 @@ from server.config.load import Folders
 from server.config.world import World
 from server.face import face
 from server.house import House
+from tests.conftest import GOLDEN
 
 pytestmark = pytest.mark.anyio
 EITHER = pytest.mark.parametrize("mode", ["auto", "legacy"])

@@ -44,7 +44,8 @@ class PostgresBooks:
         self._clock = clock
 
     async def lines(self, since: float, until: float, *, day: int | None = None) -> Sequence[Line]:
-        """Sums by quarter of an hour, or by day, and everything one can group by."""
+        """Sums by quarter of an hour, or by day, and everything one can group by; what was just settled is among it."""
+        await self._writer.settled()
         bucket, first = (BUCKET_S, 0) if day is None else (DAY_S, day % DAY_S)
         return [Line(*row) for row in await self._fetch(LINES, since, until, float(bucket), float(first))]
 
