@@ -137,7 +137,8 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     store = await stack.enter_async_context(_ledger(loaded))
     hub.subscribe(Tally(store.books))
     hub.subscribe(watch := Watch(store.audit))
-    sources = await stack.enter_async_context(contexts(loaded.folders.data, loaded.environment, hub))
+    asleep = "a demo starts none of your own" if demo and not loaded.environment.get("PLENUM_CONTEXT_FILE") else ""
+    sources = await stack.enter_async_context(contexts(loaded.folders.data, loaded.environment, hub, asleep=asleep))
     left_calls = LeftCalls()
     hub.subscribe(left_calls)
     found: Sequence[Roster] = ()

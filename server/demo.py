@@ -4,10 +4,12 @@ One scene per capability that has landed: what the server does not offer is not 
 that a demo that ends well has worked.
 """
 
+import json
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mcp import Client, StdioServerParameters
@@ -29,7 +31,7 @@ async def demonstrate(say: Say) -> Sequence[str]:
     """Play every scene that can be; answers the faults."""
     faults: list[str] = []
     with tempfile.TemporaryDirectory(prefix="plenum-demo-") as home:
-        async with Client(_server(home)) as client:
+        async with Client(_server(Path(home))) as client:
             tools = [tool.name for tool in (await client.list_tools()).tools]
             say(f"A real MCP client, a real server over stdio, simulated providers. Tools: {', '.join(tools)}.")
             for number, scene in enumerate((s for s in SCENES if s.needs <= set(tools)), 1):
@@ -39,9 +41,23 @@ async def demonstrate(say: Say) -> Sequence[str]:
     return faults
 
 
-def _server(home: str) -> StdioServerParameters:
-    environment = {"PLENUM_HOME": home, "PLENUM_LOG": "off", "PYTHONPATH": ":".join(path for path in sys.path if path)}
-    return StdioServerParameters(command=sys.executable, args=["-m", "server", "serve", "--demo"], env=environment)
+def _server(home: Path) -> StdioServerParameters:
+    paths = ":".join(path for path in sys.path if path)
+    upstreams = _upstream(home, paths)
+    environment = {"PLENUM_HOME": str(home), "PLENUM_LOG": "off", "PYTHONPATH": paths}
+    arguments = ["-m", "server", "serve", "--demo", "--config", str(home / "demo.toml")]
+    environment["PLENUM_CONTEXT_FILE"] = str(upstreams)
+    return StdioServerParameters(command=sys.executable, args=arguments, env=environment)
+
+
+def _upstream(home: Path, paths: str) -> Path:
+    """A file, a real MCP server that gives it away, and the configuration of that server."""
+    (home / "notes.md").write_text(NOTES, "utf-8")
+    (home / "demo.toml").write_text(f"[context.server.notes]\ntimeout_s = {WAIT_S}\n", "utf-8")
+    entry = {"command": sys.executable, "args": ["-m", "server.notes", str(home / "notes.md")]}
+    file = home / "upstreams.json"
+    file.write_text(json.dumps({"mcpServers": {"notes": {**entry, "env": {"PYTHONPATH": paths}}}}), "utf-8")
+    return file
 
 
 async def _call(client: Client, tool: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -97,6 +113,19 @@ async def _fused(client: Client, say: Say) -> str:
     return "" if found.get("answer") and found.get("dissent") else "no fused answer with dissent came"
 
 
+async def _informed(client: Client, say: Say) -> str:
+    question = {"prompt": "When does Heron ship?", "model": "sim/echo", "context": ["notes"]}
+    text, _, receipt = await _call(client, "generate", question)
+    say(
+        "   another MCP server, started by Plenum, has a file; generate(prompt='When does Heron ship?', context=['notes'])"
+    )
+    said = next((line for line in text.splitlines() if "Heron" in line), "")
+    say(f"   → … {_short(said)}")
+    for used in receipt.get("context", []):
+        say(f"   · from {used['server']}: {', '.join(used['resources'])}, {used['tokens']} tokens, fenced as data")
+    return "" if "3 December" in text and receipt.get("context") else "the file did not come into the prompt"
+
+
 async def _paid(client: Client, say: Say) -> str:
     _, found, _ = await _call(client, "costs", {"period": "today"})
     say(f"   {_short(found.get('summary', ''))}")
@@ -110,6 +139,8 @@ def _short(text: str) -> str:
     return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
 
 
+NOTES = "# Release notes\n\nHeron ships on 3 December. Its release manager is Ines.\n"
+WAIT_S = 60  # for a program that starts on a busy machine
 PANEL = ("sim/fast", "sim/smart", "sim/dissenter")
 SCENES = (
     Scene("A routed answer, with the reason for the choice", frozenset({"generate"}), _routed),
@@ -117,5 +148,6 @@ SCENES = (
     Scene("A decision explained before anything is spent", frozenset({"generate"}), _explained),
     Scene("What can be asked", frozenset({"list_models"}), _listed),
     Scene("Several models, one answer, the dissent shown", frozenset({"fuse"}), _fused),
+    Scene("What another MCP server knows, in the prompt", frozenset({"generate"}), _informed),
     Scene("What it cost (simulated prices), and what is left", frozenset({"costs"}), _paid),
 )

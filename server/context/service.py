@@ -73,11 +73,18 @@ class Contexts:
     """The upstreams of the configuration in force."""
 
     def __init__(
-        self, tasks: TaskGroup, data: Path, environment: Mapping[str, str], observer: Observer, *, loud: bool = False
+        self,
+        tasks: TaskGroup,
+        data: Path,
+        environment: Mapping[str, str],
+        observer: Observer,
+        *,
+        loud: bool = False,
+        asleep: str = "",
     ) -> None:
         self._loud = loud
         self._tasks, self._observer = tasks, observer
-        self._asleep = environment.get(DEPTH, "0") not in ("", "0")
+        self._asleep = asleep if environment.get(DEPTH, "0") in ("", "0") else "Plenum runs inside Plenum"
         self._proxies = proxies(environment)
         self._pins = Pins(data / PINS)
         self._data = data
@@ -165,7 +172,7 @@ class Contexts:
     def _view(self, upstream: Upstream) -> UpstreamView:
         place = self._places.get(upstream.name)
         connection = place.shelf.connection if place is not None else None
-        skipped = upstream.skip or ("Plenum runs inside Plenum" if self._asleep else "")
+        skipped = upstream.skip or self._asleep
         return UpstreamView(
             upstream.name,
             "http" if upstream.url else "stdio",
@@ -271,11 +278,19 @@ class _Chosen:
 
 @asynccontextmanager
 async def contexts(
-    data: Path, environment: Mapping[str, str], observer: Observer = unobserved, *, loud: bool = False
+    data: Path,
+    environment: Mapping[str, str],
+    observer: Observer = unobserved,
+    *,
+    loud: bool = False,
+    asleep: str = "",
 ) -> AsyncGenerator[Contexts]:
-    """Open it; on the way out every upstream is closed, and no child of ours is left. `loud`: their stderr is ours."""
+    """Open it; on the way out every upstream is closed, and no child of ours is left.
+
+    `loud`: their stderr is ours. `asleep`: why none shall be started.
+    """
     async with background() as tasks:
-        yield Contexts(tasks, data, environment, observer, loud=loud)
+        yield Contexts(tasks, data, environment, observer, loud=loud, asleep=asleep)
 
 
 def dial(upstream: Upstream, proxy: Callable[[str], str | None], *, loud: bool = False) -> Dial:

@@ -21,4 +21,5 @@ def test_every_scene_of_the_demo_works(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "42 (majority)" in done.stdout and "dissent: sim/dissenter" in done.stdout
     assert "sim-east/smart: truncated" in done.stdout and "sim-west/smart: ok" in done.stdout
+    assert "3 December" in done.stdout and "from notes: " in done.stdout
     assert "Traceback" not in done.stderr

@@ -1,6 +1,8 @@
 """The whole house, opened as a host would: on the simulator, with a real store."""
 
+import json
 import os
+import sys
 from pathlib import Path
 
 import anyio
@@ -105,3 +107,15 @@ async def test_in_a_demo_what_is_not_named_goes_to_a_model_that_works(tmp_path: 
                 assert [delta async for delta in stream]
             assert stream.result.receipt.provider == "sim"
         assert (await app.manager.generate(ask(model="relay"))).receipt.provider == "sim-west"
+
+
+async def test_a_demo_starts_no_upstream_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    marked = tmp_path / "started"
+    entry = {"command": sys.executable, "args": ["-c", f"open({str(marked)!r}, 'w')"]}
+    (tmp_path / "c/mcp.json").write_text(json.dumps({"mcpServers": {"mine": entry}}))
+    async with opener(world(tmp_path), demo=True)() as app:
+        (view,) = app.context.view()
+        assert (view.server, view.state) == ("mine", "off") and "demo" in view.last_error
+        assert (await app.manager.generate(ask())).receipt.context == ()
+    assert not marked.exists()

@@ -106,7 +106,7 @@ async def test_vectors_are_paid_and_booked_like_any_call(tmp_path: Path) -> None
     )
     birds_file = configured(tmp_path, {"birds": odd(tmp_path)}).folders.config / "mcp.json"
     birds_file.replace(home / "mcp.json")
-    world = World({}, home, Folders(home, tmp_path / "d"))
+    world = World({"PLENUM_CONTEXT_FILE": str(home / "mcp.json")}, home, Folders(home, tmp_path / "d"))
     async with opener(world, demo=True)() as app:
         request = Request((Message("user", (Text("What is the heron code?"),)),), max_tokens=512)
         result = await app.manager.generate(Ask(request, model="sim/echo", sources=("birds",), id="g_x"))
