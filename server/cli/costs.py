@@ -16,6 +16,7 @@ from routing.costs.grouping import GroupBy, by_day
 from routing.costs.optimiser import Allocation, optimise, uses
 from routing.costs.reconcile import Reconciliation, Unreadable, read, reconcile
 from routing.costs.reports import PERIODS, Accountant, dollars
+from routing.experiments.assignment import CALLER
 from routing.store.books import Line
 from server.config.edit import Uneditable, written
 from server.config.world import world
@@ -137,7 +138,8 @@ async def _optimised(books: Accountant, common: Common, *, apply: bool) -> tuple
     days = max(len(by_day(lines, books.known.plan().zone)), 1)
     found: list[Allocation] = []
     for period, length in DAYS.items():
-        caps = [cap for cap in books.known.plan().caps if cap.period == period]
+        every = [cap for cap in books.known.plan().caps if not cap.scope.startswith(f"caller:{CALLER}")]
+        caps = [cap for cap in every if cap.period == period]
         found += optimise(caps, uses(lines, days / length))
     changed = _applied(found, common) if apply else ""
     text = "\n".join(
