@@ -17,6 +17,7 @@ from .locate import line_of
 from .models import DEFAULT_DAILY_USD, Config
 
 # What a cloned repository may say without being trusted (contract §2): it must not redirect a key or start a program.
+LARGEST = 1 << 20  # bytes of one file
 PROJECT_MAY = frozenset({"routing", "fusion", "cache", "models"})
 
 
@@ -88,7 +89,12 @@ def is_trusted(file: Path, folders: Folders) -> bool:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
+        with file.open("rb") as source:
+            content = source.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            fault = Finding(str(file), "file", 0, f"is larger than {LARGEST >> 20} MiB")
+            raise ConfigFault((fault,))
+        return content.decode("utf-8-sig").replace("\r\n", "\n")  # editors of Windows begin with a mark
     except OSError as fault:
         raise ConfigFault((Finding(str(file), "file", 0, f"cannot be read ({fault.strerror})"),)) from None
     except UnicodeDecodeError:
@@ -101,6 +107,8 @@ def _parse(file: Path, text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as fault:
         line = getattr(fault, "lineno", None) or _line_in(str(fault))
         raise ConfigFault((Finding(str(file), "toml", line, str(fault).split(" (at")[0]),)) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets without end
+        raise ConfigFault((Finding(str(file), "toml", 0, "holds a number or nesting beyond all measure"),)) from None
 
 
 def _line_in(message: str) -> int:

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -18,20 +17,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from .urls import issuer_url
+from .values import BaseUrl, Count, Issuer, Number, Seconds, Share, Usd, Zone
 
-
-def _no_truth_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("should be a number, not true or false")  # noqa: TRY004 - pydantic wants ValueError
-    return value
-
-
-_number = BeforeValidator(_no_truth_value)
-Share = Annotated[float, Field(ge=0, le=1), _number]
-Usd = Annotated[float, Field(ge=0), _number]
-Seconds = Annotated[float, Field(gt=0, le=86400), _number]
-Count = Annotated[int, Field(ge=1), _number]
 DEFAULT_DAILY_USD = 10.0  # contract §2: the budget of those who set none
 CapabilityName = Literal["streaming", "tools", "json", "vision", "reasoning", "embeddings", "sampling"]
 
@@ -100,7 +87,7 @@ class ProviderTable(Section):
 
     enabled: bool = True
     dialect: str | None = None
-    base_url: str | None = None
+    base_url: BaseUrl | None = None
     allow_http: bool = False
     api_key: Annotated[str | None, Field(repr=False)] = None
     api_key_env: str | None = None
@@ -126,6 +113,14 @@ class ProviderTable(Section):
     api_version: str | None = None
     quirks: tuple[str, ...] = ()
     batch: Literal["openai", "anthropic", "gemini", "mistral"] | None = None  # whose batch endpoint it has
+
+    @field_validator("models")
+    @classmethod
+    def _once(cls, value: "tuple[ModelTable, ...] | ModelFilter") -> "tuple[ModelTable, ...] | ModelFilter":
+        ids = [model.id for model in value] if isinstance(value, tuple) else []
+        if len(set(ids)) < len(ids):
+            raise ValueError("a model stands here twice")
+        return value
 
     @field_validator("headers")
     @classmethod
@@ -227,7 +222,7 @@ class BudgetTable(Section):
 
     daily_usd: Usd | None = None
     monthly_usd: Usd | None = None
-    time_zone: str = "local"
+    time_zone: Zone = "local"
     alerts: tuple[Share, ...] = (0.5, 0.8, 0.9)
     at_edge: Literal["refuse", "cheaper", "ask"] = "refuse"
     unpriced: Literal["allow", "refuse"] = "allow"
@@ -319,15 +314,8 @@ class HttpTable(Section):
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     in_flight: Count = 1024
-    issuer: str | None = None
+    issuer: Issuer | None = None
     audience: str | None = None
-
-    @field_validator("issuer")
-    @classmethod
-    def _in_private(cls, value: str | None) -> str | None:
-        if value is not None:
-            issuer_url(value)
-        return value
 
     @model_validator(mode="after")
     def _for_us(self) -> "HttpTable":
@@ -354,7 +342,7 @@ class ExperimentTable(Section):
     """`[experiments.NAME]`: a share of the asks for `of` goes to the arm, instead (split) or besides and unseen (shadow)."""
 
     kind: Literal["shadow", "split"]
-    share: Annotated[float, Field(gt=0, le=1), _number]
+    share: Annotated[float, Field(gt=0, le=1), Number]
     of: Annotated[str, Field(min_length=1)] = "auto"
     model: str | None = None
     strategy: str | None = None

@@ -17,7 +17,7 @@ import anyio
 import jwt
 from anyio.to_thread import run_sync
 
-from ..config.urls import issuer_url
+from ..config.values import issuer_url
 from .security import Known
 from .tokens import FOREIGN, SCOPED, SCOPES
 

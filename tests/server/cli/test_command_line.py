@@ -55,7 +55,7 @@ def test_the_schema_is_a_json_schema_of_every_section(plenum) -> None:
 
 def test_trusting_a_project_lasts_until_its_file_changes(plenum, tmp_path: Path) -> None:
     home, project = tmp_path / "home", tmp_path / "plenum.toml"
-    project.write_text('[providers.x]\ndialect = "openai_chat"\n')
+    project.write_text('[providers.x]\ndialect = "openai_chat"\nbase_url = "https://x.example/v1"\n')
     before = plenum("config", "check", "--json", PLENUM_HOME=str(home))
     assert "plenum config trust" in json.loads(before.stdout)["warnings"][0]
     assert plenum("config", "trust", PLENUM_HOME=str(home)).returncode == 0

@@ -7,7 +7,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from server.config.urls import issuer_url
+from server.config.values import issuer_url
 from server.security.oauth import Issuer
 from server.security.security import Known
 
