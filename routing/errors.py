@@ -49,6 +49,14 @@ class NoModel(Refusal):
     code = "no_model"
 
 
+class NoKeys(NoModel):
+    """A provider's key would help: of `provider`, or of any where it is empty."""
+
+    def __init__(self, message: str, *, provider: str = "", hint: str = "", next_call: Next | None = None) -> None:
+        super().__init__(message, hint=hint, next_call=next_call)
+        self.provider = provider
+
+
 class PromptTooLong(Refusal):
     """The prompt fits no candidate's window."""
 

@@ -5,18 +5,18 @@ from datetime import date
 
 from providers.catalog import Alias, alias, card, find, rows
 
-from .errors import Next, NoModel
+from .errors import Next, NoKeys, NoModel
 from .types import Deployment
 
 _THREE_WAYS = (
-    "Set a provider's key, such as OPENAI_API_KEY or ANTHROPIC_API_KEY; or start a local engine, such as Ollama "
-    "(`ollama pull qwen2.5-coder`); or try Plenum without either: `plenum demo`."
+    "Store a provider's key with `plenum keys set openai`, or set its variable, such as OPENAI_API_KEY; or start a local "
+    "engine, such as Ollama (`ollama pull qwen2.5-coder`); or try Plenum without either: `plenum demo`."
 )
 
 
 def nobody_configured() -> NoModel:
     """There is nobody to ask at all."""
-    return NoModel(
+    return NoKeys(
         "No provider is configured, so there is no model to ask.", hint=_THREE_WAYS, next_call=Next("list_models")
     )
 
@@ -56,7 +56,8 @@ def unknown(name: str, target: str, existing: Sequence[Deployment], groups: Coll
         found = None if holder.local else find(holder.name, target)
         if found and holder.keys:
             said = f"No configured provider has {target}" + (f" (today's {name})." if target != name else ".")
-            return NoModel(said, hint=f"{holder.name} has it: set {holder.keys[0]}.", next_call=_ask("auto"))
+            ways = f"{holder.name} has it: `plenum keys set {holder.name}`, or set {holder.keys[0]}."
+            return NoKeys(said, provider=holder.name, hint=ways, next_call=_ask("auto"))
     old = alias(name)
     if old and old.hint:
         return NoModel(

@@ -48,6 +48,7 @@ class App:
     admission: Any = None
     security: Any = None
     store: Any = None
+    key_desk: Any = None
     fault: str | None = None
     warnings: tuple[str, ...] = ()
 

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
+from typing import cast
 
 from anyio.to_thread import run_sync
 
@@ -58,12 +59,14 @@ from .config.world import World
 from .context.service import Contexts, contexts
 from .engines import engines
 from .hub import Hub
-from .living import living
+from .keydesk import KeyDesk
+from .living import living, reload
 from .protection import Neighbourly, Protection, protection
 from .proxies import proxies
 from .roster import Roster, Wires
 from .seats import seats
 from .security.brought import Brought
+from .security.given import keep, wanted
 from .security.keeping import Keeping
 from .security.keys import Keys, opened
 from .security.redaction import current
@@ -108,18 +111,25 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False, in_fligh
         ground, keys = await _ground(stack, loaded, in_flight, demo=demo), Keys()
 
         now = loaded
+        tasks = await stack.enter_async_context(background())
+
+        async def _given(provider: str, key: str) -> None:
+            await keep(now, ground.store.audit, provider, key)
+            await reload(world, _built, current)
+
+        desk = KeyDesk(tasks, lambda: wanted(now), _given)
 
         async def _built(changed: Loaded) -> App:
             nonlocal now, keys
             now, keys = changed, await run_sync(opened, changed, keys)
-            built = house(ground, now, keys)
+            built = replace(house(ground, now, keys), key_desk=desk if wanted(now) else None)
             await _budgets(ground, now.config, ground.store.tokens.all())
             return built
 
-        tasks = await stack.enter_async_context(background())
         tasks.start_soon(ground.aside.run)
         ground.hub.subscribe(SecondKeys(tasks, lambda: (now, keys), ground.watch))
-        yield await stack.enter_async_context(living(world, loaded, _built))
+        current = await stack.enter_async_context(living(world, loaded, _built))
+        yield cast("App", current)
 
 
 async def _budgets(ground: Ground, config: Config, tokens: Sequence[Token]) -> None:

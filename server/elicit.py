@@ -1,19 +1,27 @@
 """Asks the person behind a host, where the host can: a yes that turns a refusal into an answer. Never the only way.
 
 In 2026 a question is a result and the answer comes with the same call, sent again; before, it is a request in mid-call.
-Secrets are never asked for here.
+Secrets are never asked for in a form: for a key the person is sent to a page (`server.keydesk`).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from mcp.server.elicitation import AcceptedElicitation
 from mcp.server.mcpserver import Context
-from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp.types import (
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitRequestURLParams,
+    ElicitResult,
+    InputRequiredResult,
+)
 from pydantic import BaseModel, Field
 
+from server.keydesk import Page
 from server.mcp.exact import Unanswered
 
-KEY = "plenum_confirm"
+KEY, PAGE = "plenum_confirm", "plenum_key"
 
 
 class Confirm(BaseModel):
@@ -49,3 +57,33 @@ def _from_round(ctx: Context[Any, Any], question: str) -> bool:
         return given.action == "accept" and bool((given.content or {}).get("ok"))
     request = ElicitRequest(params=ElicitRequestFormParams(message=question, requested_schema=_FORM))
     raise Unanswered(InputRequiredResult(input_requests={KEY: request}, request_state=question))
+
+
+async def visited(ctx: Context[Any, Any], message: str, opened: Callable[[], Page]) -> Page | None:
+    """The page the person agreed to go to; None on a no, or where this client opens no links. Raises Unanswered.
+
+    Only over stdio: there the page is on the person's own machine.
+    """
+    capabilities = ctx.client_capabilities
+    asked = capabilities.elicitation if capabilities is not None else None
+    if asked is None or asked.url is None or ctx.request_context.request is not None:
+        return None
+    if (ctx.protocol_version or "") >= "2026":
+        page = opened()
+        given = (ctx.input_responses or {}).get(PAGE)
+        if isinstance(given, ElicitResult) and ctx.request_state == page.id:
+            return page if given.action == "accept" else None
+        request = ElicitRequest(params=ElicitRequestURLParams(message=message, url=page.url))
+        raise Unanswered(InputRequiredResult(input_requests={PAGE: request}, request_state=page.id))
+    session = ctx.request_context.session
+    if not session.can_send_request:
+        return None
+    page = opened()
+    outcome = await session.elicit_url(message, page.url, page.id, ctx.request_context.request_id)
+    return page if outcome.action == "accept" else None
+
+
+async def closed(ctx: Context[Any, Any], page: Page) -> None:
+    """Tell a client of the earlier era that the person is done there."""
+    if (ctx.protocol_version or "") < "2026":
+        await ctx.request_context.session.send_elicit_complete(page.id, ctx.request_context.request_id)

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 
@@ -38,13 +38,13 @@ class Living:
 
 
 @asynccontextmanager
-async def living(world: World, loaded: Loaded, build: Build) -> AsyncGenerator[App]:
+async def living(world: World, loaded: Loaded, build: Build) -> AsyncGenerator[Living]:
     """An app that follows its files until the block ends. Raises ConfigFault if the first one cannot be built."""
     seen = stamps(loaded, world)
     current = Living(await build(loaded))
     async with background() as tasks:
         tasks.start_soon(_follow, seen, lambda: stamps(loaded, world), lambda: reload(world, build, current))
-        yield cast("App", current)
+        yield current
 
 
 async def _follow(seen: Stamps, look: Callable[[], Stamps], changed: Callable[[], Awaitable[bool]]) -> None:

@@ -12,6 +12,7 @@ import anyio
 from mcp.server.mcpserver import Context
 
 from routing.events import Progressed, Tell
+from server.background import background
 from server.mcp import scrub, tasks
 
 GAP_S = 0.05  # 20 notifications a second
@@ -74,14 +75,6 @@ async def reported(ctx: Context[Any, Any]) -> AsyncGenerator[Tell | None]:
         await ctx.report_progress(value, None, message)
 
     progress = Progress(send)
-    fault: Exception | None = None
-    async with anyio.create_task_group() as group:
+    async with background() as group:
         group.start_soon(progress.run)
-        try:
-            yield progress
-        except Exception as raised:  # noqa: BLE001 - raised again below
-            fault = raised
-        finally:
-            group.cancel_scope.cancel()
-    if fault is not None:
-        raise fault
+        yield progress

@@ -1,15 +1,19 @@
-"""Refusals that a person's yes can undo: a name that was nearly right, a budget's edge, a border. Pure but for `agreed`."""
+"""Refusals that a person's yes can undo: a name that was nearly right, a budget's edge, a border. Pure but for the asking."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
+import anyio
 from mcp.server.mcpserver import Context
 
-from routing.errors import BudgetExceeded, HoldsSecrets, NoModel, PolicyForbids, Refusal
-from routing.types import Ask
-from server import elicit
+from routing.errors import BudgetExceeded, HoldsSecrets, KeyRefused, NoKeys, NoModel, PolicyForbids, Refusal
+from routing.events import Progressed
+from routing.types import Ask, Receipt
+from server import callers, elicit
+from server.progress import reported
 
 T = TypeVar("T")
 MOST = 3  # questions of one call
@@ -31,12 +35,52 @@ async def persuaded(
     try:
         return await attempt(ask)
     except Refusal as refusal:
-        found = remedy(app, ask, refusal) if questions else None
-        if found is None or not await elicit.agreed(ctx, found.question):
+        found = await _helped(ctx, app, ask, refusal) if questions else None
+        if found is None:
             raise
     if found.need_usd:
         app.purse.allow(found.ask.id, found.need_usd)
-    return await persuaded(ctx, app, replace(found.ask, key=_key(ask, found.question)), attempt, questions - 1)
+    return await persuaded(ctx, app, found.ask, attempt, questions - 1)
+
+
+async def _helped(ctx: Context[Any, Any], app: Any, ask: Ask, refusal: Refusal) -> Remedy | None:
+    """The remedy, once the person did their part."""
+    if (provider := lacking(refusal)) is not None:
+        return Remedy("", ask) if await _key_given(ctx, app, provider) else None
+    found = remedy(app, ask, refusal)
+    if found is None or not await elicit.agreed(ctx, found.question):
+        return None
+    return replace(found, ask=replace(found.ask, key=_key(ask, found.question)))
+
+
+def lacking(refusal: Refusal) -> str | None:
+    """The provider whose key would help, empty for any; None where no key would."""
+    if isinstance(refusal, NoKeys):
+        return refusal.provider
+    if not isinstance(refusal, KeyRefused):
+        return None
+    receipt = refusal.receipt or Receipt("")
+    keyless = [e.deployment.provider for e in receipt.excluded if e.code == "authentication"]
+    return next(iter([*(a.provider for a in reversed(receipt.attempts)), *keyless]), "")
+
+
+async def _key_given(ctx: Context[Any, Any], app: Any, provider: str) -> bool:
+    """Whether the person stored a key on the page, where they can be sent there, while this host waits."""
+    if app.key_desk is None:
+        return False
+    whose = f"A key of {provider} is needed" if provider else "A provider's key is needed"
+    message = f"{whose}. Store one on a page of this machine? It is encrypted here, and no model sees it."
+    page = await elicit.visited(ctx, message, partial(app.key_desk.page, provider))
+    if page is None:
+        return False
+    async with reported(ctx) as tell:
+        if tell is not None:
+            tell(Progressed("", "waiting for a key on the page that was opened"))
+        with anyio.move_on_after(callers.patience_s(ctx)):
+            await page.given.wait()
+    if page.given.is_set():
+        await elicit.closed(ctx, page)
+    return page.given.is_set()
 
 
 def remedy(app: Any, ask: Ask, refusal: Refusal) -> Remedy | None:

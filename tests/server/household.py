@@ -134,6 +134,7 @@ def small_app(scenario: Scenario | None = None) -> SimpleNamespace:
         admission=None,
         security=None,
         store=None,
+        key_desk=None,
         fault=None,
         warnings=(),
     )
