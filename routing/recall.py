@@ -107,19 +107,27 @@ class Replay:
             yield Found(known, ask)
             self.archive.deliver(known.receipt.id, reached=True)
             return
-        kept = ""
+        kept, cached = "", ""
         try:
             async with self._beneath.flight(ask) as below:
                 flight = Kept(self, ask, key, below, twin)
+                cached = below.found.receipt.id if below.found is not None else ""
                 try:
                     yield flight
                 finally:
                     kept = flight.id
         finally:
             if ask.request_id is not None and not kept:
-                self._claims.drop(ask.caller, ask.request_id)
+                self._released(ask.caller, ask.request_id, cached)
         if kept:  # not reached when cancelled: then nobody has seen the answer
             self.archive.deliver(kept, reached=True)
+
+    def _released(self, caller: str, request_id: str, cached: str) -> None:
+        """Nothing was kept under a request_id: it leads to the answer a cache gave, or is free again."""
+        if cached:
+            self._claims.lead(caller, request_id, cached)
+        else:
+            self._claims.drop(caller, request_id)
 
     async def _known(self, ask: Ask, key: str) -> Result | None:
         """What this very ask came to before, if that can be given again."""

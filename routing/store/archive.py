@@ -110,6 +110,10 @@ class Claims(Protocol):
         """Take it, if it is free, older than a day, or its owner died."""
         ...
 
+    def lead(self, caller: str, request_id: str, receipt: str) -> Pending[None]:
+        """Close it with an answer that was kept before, under another ask."""
+        ...
+
     def drop(self, caller: str, request_id: str) -> Pending[None]:
         """Give it back: the work failed, the next one may try."""
         ...

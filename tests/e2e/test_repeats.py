@@ -29,6 +29,8 @@ async def test_a_repeat_is_cached_when_it_may_be_and_bought_again_when_not(tmp_p
                 plain = [await asked(client) for _ in range(3)]
                 warm = [await asked(client, temperature=0.7) for _ in range(3)]
                 named = [await asked(client, temperature=0.7, request_id="r1") for _ in range(2)]
+                held = [await asked(client, request_id="r2") for _ in range(2)]
+                other = await client.call_tool("generate", {"prompt": "another", "request_id": "r2"})
             async with host(tmp_path, config) as client:
                 later = await asked(client), await asked(client, temperature=0.7, request_id="r1")
             async with httpx.AsyncClient() as http:
@@ -36,6 +38,8 @@ async def test_a_repeat_is_cached_when_it_may_be_and_bought_again_when_not(tmp_p
     assert plain == ["no", "exact", "exact"]
     assert warm == ["no", "no", "no"]
     assert named == ["no", "replayed"]
+    assert held == ["exact", "replayed"]  # a request_id holds though a cache answered
+    assert other.structured_content["error"]["code"] == "invalid_request"
     assert later == ("exact", "replayed")
     assert len(calls) == 5
 

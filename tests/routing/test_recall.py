@@ -250,6 +250,8 @@ async def test_what_lies_beneath_is_asked_next_and_fed(store):
     cache.hit = await model.ask(recall, ask(request_id="a"))
     assert [r.answer.text for r in fed] == ["answer 1"]
     assert await model.ask(recall, ask(request_id="b")) == cache.hit
+    with pytest.raises(InvalidRequest):  # it holds though nothing was bought under it
+        await model.ask(recall, ask("two", request_id="b"))
     assert model.calls == 1
 
 

@@ -25,6 +25,7 @@ FORGET_BEFORE = "SELECT plenum.forget_before($1, $2)"
 CLAIM = "SELECT plenum.claim($1, $2, $3, $4, $5, $6, $7)"
 DROP = """WITH gone AS (DELETE FROM plenum.claim WHERE caller = $1 AND request_id = $2 AND owner = $3 AND done IS NULL)
   SELECT NULL"""
+LEAD = """WITH told AS (UPDATE plenum.claim SET done = $1 WHERE caller = $2 AND request_id = $3) SELECT NULL"""
 PARTITION = "SELECT plenum.month_partition($1, $2, $3)"
 
 
@@ -75,6 +76,10 @@ class PostgresArchive:
         """Take the record's request_id if nobody has it."""
         asked = record.caller, record.request_id, record.key, self._owner, record.at, CLAIM_S, LEASE_S
         return self._writer.submit(CLAIM, asked, lambda row: Claimed(*json.loads(row)))
+
+    def lead(self, caller: str, request_id: str, receipt: str) -> Pending[None]:
+        """Close a claim with a record that stands already."""
+        return self._writer.submit(LEAD, (receipt, caller, request_id), _nothing)
 
     def drop(self, caller: str, request_id: str) -> Pending[None]:
         """Give an unfinished one back."""

@@ -15,6 +15,7 @@ UNDELIVERED = f"""SELECT {FIELDS} FROM receipt WHERE caller = ? AND key = ? AND 
   AND answer IS NOT NULL ORDER BY at DESC LIMIT 1"""  # noqa: S608 - a constant of ours
 CLAIM = """INSERT INTO claim(caller, request_id, key, owner, at) VALUES(?1, ?2, ?3, ?4, ?5)
   ON CONFLICT(caller, request_id) DO UPDATE SET key = ?3, owner = ?4, at = ?5, done = NULL"""
+LEAD = "UPDATE claim SET done = ? WHERE caller = ? AND request_id = ?"
 OLDEST_TWENTIETH = "SELECT at FROM receipt ORDER BY at LIMIT 1 OFFSET (SELECT count(*) / 20 FROM receipt)"
 REPLAYABLE = "SELECT 1 FROM receipt WHERE id = ? AND answer IS NOT NULL"
 
@@ -64,6 +65,10 @@ class SqliteArchive:
         """Take the record's request_id if nobody has it."""
         return self._writer.submit(lambda db: _claim(db, self._owner, record))
 
+    def lead(self, caller: str, request_id: str, receipt: str) -> Pending[None]:
+        """Close a claim with a record that stands already."""
+        return self._writer.submit(lambda db: _run(db, LEAD, (receipt, caller, request_id)))
+
     def drop(self, caller: str, request_id: str) -> Pending[None]:
         """Give an unfinished one back."""
         query = "DELETE FROM claim WHERE caller = ? AND request_id = ? AND owner = ? AND done IS NULL"
@@ -78,8 +83,7 @@ def _keep(db: Database, record: Record) -> None:
     row = record.id, record.caller, record.at, record.key, record.body, record.answer, record.turn
     db.execute(KEEP, (*row, record.request_id, record.parent, record.delivered))
     if record.request_id is not None:
-        update = "UPDATE claim SET done = ? WHERE caller = ? AND request_id = ?"
-        db.execute(update, (record.id, record.caller, record.request_id))
+        db.execute(LEAD, (record.id, record.caller, record.request_id))
 
 
 def _forget(db: Database, condition: str, value: Value) -> int:
