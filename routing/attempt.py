@@ -86,6 +86,11 @@ class Live:
             raise Malformed(f"reading the answer failed ({type(error).__name__})") from None
         return None
 
+    @property
+    def more(self) -> bool:
+        """Whether `next` has something at once: providers that read in pieces know."""
+        return bool(getattr(self.stream, "more", False))
+
     def _touch(self) -> None:
         now = self.clock()
         if self.ttft_s is None:

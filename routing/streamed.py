@@ -32,10 +32,15 @@ class ReceiptedStream:
         if self._first is not None:
             first, self._first = self._first, None
             return first
-        if (delta := await self._next()) is not None:
+        if (delta := await (self._live.next() if self._live.more else self._next())) is not None:
             return delta
         self._result = await self._ending(None)
         raise StopAsyncIteration
+
+    @property
+    def more(self) -> bool:
+        """Whether the next piece is there already."""
+        return self._first is None and self._live.more
 
     @property
     def answer(self) -> Answer:
@@ -73,6 +78,8 @@ class ReceiptedStream:
 
 class Remembered:
     """The same shape for an answer that was found, not asked for: one delta, then the end."""
+
+    more = False
 
     def __init__(self, result: Result) -> None:
         self.result = result

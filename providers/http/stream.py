@@ -75,6 +75,11 @@ class HttpStream:
             simulated=answer.simulated or SIMULATED in headers,
         )
 
+    @property
+    def more(self) -> bool:
+        """Whether the next piece of content came with the last one: nobody need wait for it."""
+        return bool(self._ready) and self._ready[0].kind != "alive"
+
     def __aiter__(self) -> Self:
         return self
 

@@ -122,11 +122,18 @@ class VeiledStream:
         while not self._ready:
             try:
                 self._ready.extend(self._shown(await anext(self._live)))
+                while self._live.more:
+                    self._ready.extend(self._shown(await anext(self._live)))
             except StopAsyncIteration:
                 self._ready.extend(self._ended())
                 if not self._ready:
                     raise
         return self._ready.popleft()
+
+    @property
+    def more(self) -> bool:
+        """Whether the next piece is there already."""
+        return bool(self._ready)
 
     @property
     def answer(self) -> Answer:

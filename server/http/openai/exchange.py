@@ -83,7 +83,7 @@ class Door:
             try:
                 async for delta in live:
                     events += shape.delta(delta, lambda: live.answer)
-                    if events:
+                    if events and not live.more:  # what came together leaves together
                         await send(_more(events))
                         events = b""
                 last = shape.end(live.result)

@@ -66,16 +66,30 @@ def test_text_without_keys_comes_as_it_is_and_at_once() -> None:
 class Fake:
     id, model = "r", "p/m"
 
-    def __init__(self, *deltas: Delta, answer: Answer = Answer()) -> None:
-        self.deltas, self.answer = iter(deltas), answer
+    def __init__(self, *deltas: Delta, answer: Answer = Answer(), together: bool = False) -> None:
+        self.deltas, self.answer, self.together = list(deltas), answer, together
+
+    @property
+    def more(self) -> bool:
+        return self.together and bool(self.deltas)
 
     async def __anext__(self) -> Delta:
-        for delta in self.deltas:
-            return delta
-        raise StopAsyncIteration
+        if not self.deltas:
+            raise StopAsyncIteration
+        return self.deltas.pop(0)
 
 
-async def test_what_was_held_back_comes_before_the_next_kind_and_at_the_end() -> None:
+async def test_what_comes_together_is_seen_at_once_and_what_is_held_back_holds_nothing_else_back() -> None:
+    pieces = [Delta("text", "one "), Delta("text", "two "), Delta("text", KEY[:5]), Delta("text", "!")]
+    stream = VeiledStream(Redactor([KEY]), Fake(*pieces[:3], together=True))
+    seen = [(await anext(stream), stream.more), (await anext(stream), stream.more)]
+    assert seen == [(pieces[0], True), (pieces[1], False)]  # nobody waits for a next piece before these are shown
+    whole = VeiledStream(Redactor([KEY]), Fake(*pieces, together=True))
+    assert "".join([delta.text async for delta in whole]) == f"one two {KEY[:5]}!"
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_what_was_held_back_comes_before_the_next_kind_and_at_the_end(*, together: bool) -> None:
     deltas = [
         Delta("reasoning", "so sk-"),
         Delta("alive"),
@@ -83,7 +97,7 @@ async def test_what_was_held_back_comes_before_the_next_kind_and_at_the_end() ->
         Delta("tool", "{}"),
         Delta("text", "sk"),
     ]
-    seen = [delta async for delta in VeiledStream(Redactor([KEY]), Fake(*deltas))]
+    seen = [delta async for delta in VeiledStream(Redactor([KEY]), Fake(*deltas, together=together))]
     assert [d for d in seen if d.kind != "alive"] == [
         Delta("reasoning", "so "),
         Delta("reasoning", "sk-"),
