@@ -100,11 +100,12 @@ class Live:
             left = min(self._patience, self.trip.deadline - now)
             self.scope.deadline = anyio.current_time() + max(0.0, left)
 
-    def timed_out(self) -> ProviderError:
-        """What it means that our patience ended."""
-        silence = self.clock() - self._touched
-        kind = TimedOut if silence >= OURS_S else Impatience
-        return kind(f"no content for {silence:.1f} s", billed="yes" if self.ttft_s is not None else "unknown")
+    def mind_silence(self) -> None:
+        """Raise what it means that our patience ended, if it did."""
+        if self.scope.cancelled_caught:
+            silence = self.clock() - self._touched
+            kind = TimedOut if silence >= OURS_S else Impatience
+            raise kind(f"no content for {silence:.1f} s", billed="yes" if self.ttft_s is not None else "unknown")
 
     @property
     def partial(self) -> Answer | None:
@@ -201,31 +202,27 @@ class Caller:
             self.gate.slot(deployment, tokens, trip.deadline) as live.slot,
             self.guard.admit(deployment, force=live.hop.force) as live.permit,
         ):
+            self._starts(live)
             try:
-                async with self._asked(live):
-                    yield
+                with live.scope:
+                    live.wait()
+                    async with deployment.opener.open(live.request, deployment.model) as live.stream:
+                        yield
+                live.mind_silence()
             except BaseException as error:
                 cause = live.error or error
                 if isinstance(cause, ProviderError) and not live.done:
                     live.permit.failed(cause)
                 raise
+            finally:
+                self.traffic.left(deployment.name)
 
-    @asynccontextmanager
-    async def _asked(self, live: Live) -> AsyncGenerator[None]:
+    def _starts(self, live: Live) -> None:
         deployment, trip = live.hop.deployment, live.trip
         live.started, live.sent = self.clock(), True
         self.traffic.started(deployment.name)
         self.observer(AttemptStarted(trip.id, deployment.provider, deployment.model, live.number))
         trip.tell(Progressed(trip.id, f"asking {deployment.name}", draft=live.number))
-        try:
-            with live.scope:
-                live.wait()
-                async with deployment.opener.open(live.request, deployment.model) as live.stream:
-                    yield
-            if live.scope.cancelled_caught:
-                raise live.timed_out()
-        finally:
-            self.traffic.left(deployment.name)
 
     async def _abandon(self, live: Live, error: BaseException | None) -> None:
         if live.done:

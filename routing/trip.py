@@ -1,7 +1,7 @@
 """One ask on its way: what was tried, what it cost, what must be told. The only mutable record of a request."""
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from providers.errors import ProviderError
 from providers.types import Answer, Request
@@ -112,33 +112,37 @@ class Trip:
 
     def receipt(self, now: float) -> Receipt:
         """The receipt so far: what a refusal carries."""
-        decision = self.decision
+        return Receipt(**self._facts(now))
+
+    def _facts(self, now: float) -> dict[str, Any]:
+        """The fields of a receipt that are known whatever comes of it."""
+        decision, ask = self.decision, self.ask
         cost, basis = _total(self.attempts)
-        receipt = Receipt(
-            id=self.id,
-            conversation=self.ask.conversation or self.id,
-            cost_usd=cost,
-            cost_basis=basis,
-            latency_s=now - self.started,
-            attempts=tuple(self.attempts),
-            context=self.ask.context,
-            warnings=tuple(dict.fromkeys((*self.ask.warnings, *self.warnings))),
-            caller=self.ask.caller,
-            task=self.ask.task or "",
-            at=self.at,
-        )
+        facts: dict[str, Any] = {
+            "id": self.id,
+            "conversation": ask.conversation or self.id,
+            "cost_usd": cost,
+            "cost_basis": basis,
+            "latency_s": now - self.started,
+            "attempts": tuple(self.attempts),
+            "context": ask.context,
+            "warnings": tuple(dict.fromkeys((*ask.warnings, *self.warnings))),
+            "caller": ask.caller,
+            "task": ask.task or "",
+            "at": self.at,
+        }
         if decision is None:
-            return receipt
+            return facts
         tried = {f"{attempt.provider}/{attempt.model}" for attempt in self.attempts}
         excluded = {name: e for name, e in {**decision.excluded, **self.away}.items() if name not in tried}
-        return replace(
-            receipt,
-            strategy=decision.strategy,
-            reasoning=decision.reasoning,
-            excluded=nearest(excluded),
-            excluded_count=len(excluded),
-            warnings=tuple(dict.fromkeys((*self.ask.warnings, *decision.warnings, *self.warnings))),
-        )
+        facts |= {
+            "strategy": decision.strategy,
+            "reasoning": decision.reasoning,
+            "excluded": nearest(excluded),
+            "excluded_count": len(excluded),
+            "warnings": tuple(dict.fromkeys((*ask.warnings, *decision.warnings, *self.warnings))),
+        }
+        return facts
 
     def result(self, now: float, landed: Landed, carbon: Carbon) -> Result:
         """The answer with its complete receipt."""
@@ -146,8 +150,8 @@ class Trip:
         assert answer is not None, "landed"
         self._warn(deployment, answer, landed.request.max_tokens)
         ok = next(a for a in reversed(self.attempts) if a.outcome == "ok" and a.model == deployment.model)
-        receipt = replace(
-            self.receipt(now),
+        facts = self._facts(now)
+        facts.update(
             provider=deployment.provider,
             model=deployment.model,
             model_returned=answer.model_returned,
@@ -160,7 +164,7 @@ class Trip:
             fallbacks=self._fallbacks(deployment),
             carbon_g=carbon(deployment, answer.usage.output, ok.latency_s),
         )
-        return Result(answer, receipt)
+        return Result(answer, Receipt(**facts))
 
     def explanation(self, now: float, carbon: Carbon) -> Receipt:
         """What would be done: the first candidate, what it should cost, and everybody's score, best first."""

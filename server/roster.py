@@ -25,6 +25,9 @@ def _utc() -> datetime:
     return datetime.now(UTC)
 
 
+CARDS = 1024  # ids remembered: callers may name any
+
+
 @dataclass(frozen=True, slots=True)
 class Wires:
     """What providers share: the engine, the proxy for a URL, the clock prices go by, the price table a user fetched."""
@@ -47,6 +50,7 @@ class Roster:
         self._filter = models if isinstance(models, ModelFilter) else ModelFilter()
         self.opener: Provider = opener or self._http(seat.dialect)
         self._other: Provider | None = None
+        self._cards: dict[str, ModelCard] = {}
 
     def deployments(self) -> Iterator[Deployment]:
         """One per model that is offered without being named: the user's, else the live list, else the catalogue's."""
@@ -81,7 +85,14 @@ class Roster:
         )
 
     def card(self, model: str) -> ModelCard:
-        """What is known of this id at this seat."""
+        """What is known of this id at this seat; asked for at every call."""
+        if (known := self._cards.get(model)) is None:
+            if len(self._cards) >= CARDS:
+                self._cards.clear()
+            known = self._cards[model] = self._card(model)
+        return known
+
+    def _card(self, model: str) -> ModelCard:
         said = self._tables.get(model)
         override = (
             Override(

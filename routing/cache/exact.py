@@ -149,8 +149,10 @@ class Exact:
 
 def packed(result: Result) -> bytes:
     """Answer and receipt, without what only the first call has to tell."""
-    lean = replace(result.receipt, excluded=(), excluded_count=0, candidates=())
-    return pack((result.answer, lean))
+    receipt = result.receipt
+    if receipt.excluded or receipt.candidates:
+        receipt = replace(receipt, excluded=(), excluded_count=0, candidates=())
+    return pack((result.answer, receipt))
 
 
 def unpacked(body: bytes) -> Result | None:

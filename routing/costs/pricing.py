@@ -94,6 +94,8 @@ def believed(bill: Bill, answer: Answer) -> Usage:
     times, plus = DISBELIEF
     if usage.input > times * bill.input_tokens + plus or usage.output > times * bill.output_tokens + plus:
         return Usage(input=bill.input_tokens, output=bill.output_tokens, estimated=True, cost_usd=usage.cost_usd)
+    if usage.cached_input + usage.cache_write <= usage.input and usage.reasoning <= usage.output:
+        return usage
     cached = min(usage.cached_input, usage.input)
     written = min(usage.cache_write, usage.input - cached)
     return replace(usage, cached_input=cached, cache_write=written, reasoning=min(usage.reasoning, usage.output))

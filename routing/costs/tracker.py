@@ -6,9 +6,8 @@ Implements `Purse`. Beneath it a durable `Ledger` does the adding up; above it t
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from anyio import get_cancelled_exc_class
@@ -89,14 +88,9 @@ class Tracker:
         if len(self._grants) > REMEMBERED:
             del self._grants[next(iter(self._grants))]
 
-    @asynccontextmanager
-    async def hold(self, bill: Bill) -> AsyncGenerator[Held]:
-        """Reserve the worst case, or raise BudgetExceeded. Left unsettled, the worst case is booked."""
-        held = Hold(self, bill, *await self._reserve(bill))
-        try:
-            yield held
-        finally:
-            held.leave()
+    def hold(self, bill: Bill) -> "Hold":
+        """Entering reserves the worst case, or raises BudgetExceeded. Left unsettled, the worst case is booked."""
+        return Hold(self, bill)
 
     def room_usd(self, ask: Ask, deployment: Deployment | None = None) -> float | None:
         """What memory says could still be held here; other processes may have taken some of it since."""
@@ -116,7 +110,8 @@ class Tracker:
             lambda settled, error: self._booked(id, closing, settled, error)
         )
 
-    async def _reserve(self, bill: Bill) -> tuple[int, int]:
+    async def reserve(self, bill: Bill) -> tuple[int, int]:
+        """Hold the worst case in every budget: the id that settles it, and the amount. Raises BudgetExceeded."""
         worst = self.tariffs.worst(bill)
         if worst is None and self.plan.unpriced == "refuse":
             raise _unpriced(bill)
@@ -224,15 +219,27 @@ class Tracker:
 
 
 class Hold:
-    """Money held for one attempt. The first of `settle`, `abandon`, `leave` counts, the others change nothing."""
+    """Money held for one attempt, the context manager in one with it.
 
-    def __init__(self, tracker: Tracker, bill: Bill, id: int, amount: int) -> None:  # noqa: A002
+    The first of `settle`, `abandon`, `leave` counts, the others change nothing.
+    """
+
+    __slots__ = ("_amount", "_bill", "_cost", "_id", "_since", "_tracker")
+
+    def __init__(self, tracker: Tracker, bill: Bill) -> None:
         self._tracker = tracker
         self._bill = bill
-        self._id = id
-        self._amount = amount
-        self._since = tracker.stopwatch()
+        self._id = self._amount = 0
+        self._since = 0.0
         self._cost: Cost | None = None
+
+    async def __aenter__(self) -> Held:
+        self._id, self._amount = await self._tracker.reserve(self._bill)
+        self._since = self._tracker.stopwatch()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.leave()
 
     async def settle(self, answer: Answer) -> Cost:
         """Book what the answer cost."""
@@ -246,6 +253,8 @@ class Hold:
 
     def leave(self) -> None:
         """Nobody said how it ended: it may have cost all that was held."""
+        if self._cost is not None:
+            return
         usage = Usage(input=self._bill.input_tokens, output=self._bill.output_tokens, estimated=True)
         amount = self._amount if self._bill.deployment.price else None
         worst = Charge(amount, "unpriced" if amount is None else "estimated", usage)
@@ -254,9 +263,9 @@ class Hold:
     def _close(self, ending: Ending, found: Charge, answer: Answer, *, ok: bool | None) -> Cost:
         if self._cost is None:
             self._cost = Cost(None if found.nano is None else found.nano / NANO, found.basis)
-            closing = Closing(ending, found.nano, found.basis, found.usage, answer.model_returned, found.price, ok)
             seconds = max(self._tracker.stopwatch() - self._since, 0.0)
-            self._tracker.settle(self._id, replace(closing, latency_s=seconds, computed=found.computed))
+            told = found.nano, found.basis, found.usage, answer.model_returned, found.price
+            self._tracker.settle(self._id, Closing(ending, *told, ok, seconds, found.computed))
         return self._cost
 
 

@@ -6,10 +6,13 @@ Only classes named here come to life again. Fields an older or newer version doe
 import json
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, TypeVar, cast
+
+from pydantic_core import to_json
 
 from providers.errors import ModelNotFound
 from providers.types import (
@@ -46,13 +49,21 @@ _CLASSES: dict[str, type[Any]] = {
     )
 }
 _FIELDS = {kind: tuple((f.name, f.default) for f in fields(kind)) for kind in _CLASSES.values()}
+# All fields of a value at once. A class with one field would give it bare.
+_VALUES: dict[type[Any], Callable[[Any], Any]] = {
+    kind: attrgetter(*(name for name, _ in known)) for kind, known in _FIELDS.items() if len(known) > 1
+}
 _SIMPLE = frozenset((str, int, float, bool, type(None)))
 T = TypeVar("T")
 
 
 def pack(value: object) -> bytes:
     """The bytes of a value made of the classes above, tuples, strings and numbers."""
-    data = json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    plain = _plain(value)
+    try:
+        data = to_json(plain, inf_nan_mode="constants")
+    except ValueError:  # a lone surrogate: it becomes "?"
+        data = json.dumps(plain, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
     return b"z" + zlib.compress(data, 1) if len(data) > LARGE else b"j" + data
 
 
@@ -74,8 +85,8 @@ def _plain(value: Any) -> Any:
     if (known := _FIELDS.get(kind)) is None:
         return _unclassed(value)
     plain: dict[str, Any] = {"_": kind.__name__}
-    for name, default in known:
-        item = getattr(value, name)
+    values = _VALUES[kind](value) if kind in _VALUES else (getattr(value, known[0][0]),)
+    for (name, default), item in zip(known, values, strict=True):
         if item is not default and item != default:
             plain[name] = item if type(item) in _SIMPLE else _plain(item)
     return plain
