@@ -11,6 +11,8 @@ from routing.errors import BudgetExceeded
 from routing.recall import Replay
 from routing.store.faults import StoreFault
 from routing.store.postgres import postgres, writer
+from routing.store.postgres.driver import connect
+from routing.store.postgres.schema import TURNSTILE
 from routing.types import Receipt, Result
 from tests.routing.money import Told, answer, ask, bill, rows, tracker
 from tests.services.test_ledger_postgres import opened
@@ -116,6 +118,22 @@ async def test_leaving_while_it_is_paused_takes_its_time_and_no_more(own_postgre
             assert await store.books.newest(1) == []
             own_postgres.pause()
     own_postgres.resume()
+
+
+async def test_a_replica_that_stops_in_mid_transaction_holds_the_others_up_for_seconds_only(own_postgres):
+    async with opened(own_postgres.url) as store:
+        purse, stopped = tracker(store, 1e6), await connect(own_postgres.url)
+        await stopped.execute("BEGIN")
+        await stopped.execute("SELECT pg_advisory_xact_lock($1)", TURNSTILE)
+        with anyio.fail_after(10 + LATE_S):
+            while True:
+                try:
+                    await called(purse, "behind")
+                    break
+                except BudgetExceeded:
+                    await anyio.sleep(0.05)
+        stopped.terminate()
+        await until_booked(store, "SELECT count(*) FROM attempt WHERE state = 0", [(0,)])
 
 
 async def test_killed_in_mid_commit_again_and_again_no_settled_cost_is_lost_and_none_is_booked_twice(own_postgres):
