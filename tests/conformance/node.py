@@ -9,6 +9,8 @@ PACKAGES = {
     "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
     "@modelcontextprotocol/inspector": "2.12.0",
     "@modelcontextprotocol/client": "2.4.0",
+    "@modelcontextprotocol/ext-apps": "2.0.4",
+    "esbuild": "0.28.2",
     "@anthropic-ai/mcpb": "2.1.2",
 }
 HOSTS = {  # most of a gigabyte: wanted by long runs alone
