@@ -46,6 +46,8 @@ def test_litellm_becomes_groups_providers_and_fallbacks(plenum, tmp_path) -> Non
     assert "sagemaker" in text
     assert "general_settings" in text
     assert plenum("migrate", "config.yaml", "--out", "plenum.toml").returncode == 2
+    checked = plenum("config", "check", "--config", "plenum.toml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_pal_becomes_a_configuration_that_is_taken(plenum, tmp_path) -> None:
