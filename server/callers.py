@@ -42,9 +42,9 @@ def client(request: ServerRequestContext[Any, Any]) -> str:
     return params.client_info.name if params is not None else ""
 
 
-def patience_s(ctx: Context[Any, Any]) -> float:
+def patience_s(request: ServerRequestContext[Any, Any]) -> float:
     """Seconds until this host may give up on a call; progress does not extend it."""
     if tasks.current.get(None) is not None:
         return FOREVER_S  # nobody waits: the handle is given already
-    host = client(ctx.request_context).lower()
+    host = client(request).lower()
     return LONG_S if any(host.startswith(known) for known in PATIENT) else SHORT_S

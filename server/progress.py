@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
 
 from routing.events import Progressed, Tell
@@ -61,15 +62,17 @@ class Progress:
         await self._send(self._value, scrub.told(message))
 
 
+def wanted(request: ServerRequestContext[Any, Any]) -> bool:
+    """Whether the caller asked for progress, and waits for it."""
+    return (request.meta or {}).get("progress_token") is not None and tasks.current.get(None) is None
+
+
 @asynccontextmanager
-async def reported(ctx: Context[Any, Any]) -> AsyncGenerator[Tell | None]:
-    """A teller whose news reach the caller while the block runs; None when the caller did not ask for progress.
+async def reported(ctx: Context[Any, Any]) -> AsyncGenerator[Tell]:
+    """A teller whose news reach the caller while the block runs.
 
     Raises what the block raises, bare: inside the group it would come out as one of a group, and no refusal be known.
     """
-    if tasks.current.get(None) is not None or (ctx.request_context.meta or {}).get("progress_token") is None:
-        yield None
-        return
 
     async def send(value: float, message: str) -> None:
         await ctx.report_progress(value, None, message)

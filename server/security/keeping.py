@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from routing.ports import Flight, Recall
 from routing.types import Ask, Result
 
 from .redaction import Redactor
-from .veil import cleaned
+from .veil import without_keys
 
 
 class Keeping:
@@ -44,4 +44,4 @@ class Safe:
 
     async def keep(self, result: Result) -> None:
         """Keep it without keys."""
-        await self.below.keep(replace(result, answer=cleaned(self.redactor, result.answer)))
+        await self.below.keep(without_keys(self.redactor, result))

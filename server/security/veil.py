@@ -63,9 +63,17 @@ def begun(text: str, beginnings: frozenset[str]) -> int:
 def cleaned(redactor: Redactor, answer: Answer) -> Answer:
     """The answer without keys."""
     known = redactor.known
+    if not answer.tool_calls and not answer.reasoning and known(answer.text) is answer.text:
+        return answer
     calls = tuple(replace(call, arguments=known(call.arguments)) for call in answer.tool_calls)
     thoughts = tuple(replace(thought, text=known(thought.text)) for thought in answer.reasoning)
     return replace(answer, text=known(answer.text), tool_calls=calls, reasoning=thoughts)
+
+
+def without_keys(redactor: Redactor, result: Result) -> Result:
+    """The result without keys: itself where it tells none."""
+    answer = cleaned(redactor, result.answer)
+    return result if answer is result.answer else replace(result, answer=answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ class Veiled:
     async def generate(self, ask: Ask, tell: Tell = silent) -> Result:
         """As beneath."""
         result = await self.beneath.generate(ask, tell if tell is silent else self._told(tell))
-        return replace(result, answer=cleaned(self.redactor, result.answer))
+        return without_keys(self.redactor, result)
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager["VeiledStream"]:
         """As beneath."""
@@ -161,7 +169,7 @@ class VeiledStream:
     def result(self) -> Result:
         """Answer and receipt at the end."""
         result: Result = self._live.result
-        return replace(result, answer=cleaned(self._redactor, result.answer))
+        return without_keys(self._redactor, result)
 
     def _shown(self, delta: Delta) -> Iterator[Delta]:
         if delta.kind == "alive":

@@ -76,7 +76,7 @@ async def _key_given(ctx: Context[Any, Any], app: Any, provider: str) -> bool:
     async with reported(ctx) as tell:
         if tell is not None:
             tell(Progressed("", "waiting for a key on the page that was opened"))
-        with anyio.move_on_after(callers.patience_s(ctx)):
+        with anyio.move_on_after(callers.patience_s(ctx.request_context)):
             await page.given.wait()
     if page.given.is_set():
         await elicit.closed(ctx, page)

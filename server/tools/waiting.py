@@ -13,7 +13,7 @@ from server import callers
 from server.house import House, admitted
 from server.jobs import Job
 from server.mcp.exact import Outcome
-from server.progress import reported
+from server.progress import reported, wanted
 
 Kind = Literal["fuse", "generate"]
 Work = Callable[[Tell], Awaitable[Any]]
@@ -46,8 +46,13 @@ class Call:
 
     async def waited(self, job: Job) -> Outcome:
         """What comes of `job` while this host waits."""
-        async with reported(self.ctx) as tell:
-            result = await self.house.jobs.outcome(job, callers.patience_s(self.ctx), tell)
+        request, outcome = self.ctx.request_context, self.house.jobs.outcome
+        patience = callers.patience_s(request)
+        if wanted(request):
+            async with reported(self.ctx) as tell:
+                result = await outcome(job, patience, tell)
+        else:
+            result = await outcome(job, patience)
         return self.shape.running(job) if result is None else self.shape.done(result)
 
 

@@ -27,7 +27,8 @@ class SqliteAudit:
         self._writer = writer
 
     def append(self, happening: Happening) -> Pending[int]:
-        """Durable when awaited."""
+        """Durable when awaited. What was put off before it is written before it: the log is in order."""
+        self._writer.hurry()
         return self._writer.submit(lambda db: _append(db, happening))
 
     def later(self, happening: Happening) -> None:
