@@ -14,6 +14,8 @@ import anyio
 from .errors import BudgetExceeded, Refusal
 from .types import Ask, Result
 
+ENOUGH = 32  # lines in a row that cannot be paid: the next one will not be either
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -36,7 +38,10 @@ class Done:
 
 @dataclass(slots=True)
 class Count:
-    """How it stands. `usd` is what was paid in this run; `stopped` why lines were left undone."""
+    """How it stands. `usd` is what was paid in this run; `stopped` why lines were left unread.
+
+    Lines put aside could not be paid: they are neither answered nor failed, and asked by the next run.
+    """
 
     answered: int = 0
     failed: int = 0
@@ -44,6 +49,27 @@ class Count:
     usd: float = 0.0
     codes: dict[str, int] = field(default_factory=dict[str, int])
     stopped: Refusal | None = None
+    unpaid: int = 0
+    poor: BudgetExceeded | None = None  # why the last of them was put aside
+    handed_in: int = 0  # to a provider's batch endpoint, in this run
+    waiting: int = 0  # at a provider, to be collected by a later run
+    done_there: dict[str, int] = field(default_factory=dict[str, int])
+    _in_a_row: int = 0
+
+    def aside(self, poor: BudgetExceeded) -> None:
+        """A line could not be paid. A cheaper one still may; after many in a row the rest is not tried."""
+        self.unpaid, self.poor = self.unpaid + 1, poor
+        self._in_a_row += 1
+        if self._in_a_row >= ENOUGH or poor.may_ask:
+            self.stopped = self.stopped or poor
+
+    def paid(self) -> None:
+        """A line could be paid."""
+        self._in_a_row = 0
+
+    def look(self, job: str, done: int) -> None:
+        """How many lines of a batch its provider has come to."""
+        self.done_there[job] = done
 
 
 class Asker(Protocol):
@@ -69,7 +95,9 @@ class Batch:
     at_once: int = 32
 
     async def run(self, lines: Iterator[Line], tell: Callable[[Done, Count], None]) -> Count:
-        """Ask every line. When the envelope is empty no further line is begun: what is left can be asked another day."""
+        """Ask every line. Those that cannot be paid are put aside; when that is so for many in a row no further line is
+        begun. What is left can be asked another day.
+        """
         count = Count()
         envelope = self.purse.envelope(self.id, self.usd) if self.purse else nullcontext()
         with envelope:
@@ -83,9 +111,9 @@ class Batch:
             await anyio.lowlevel.checkpoint()  # a file of faults blocks nobody
             done = await self._done(line)
             if isinstance(done.refusal, BudgetExceeded):
-                count.stopped = count.stopped or done.refusal
-                return
-            _counted(count, done)
+                count.aside(done.refusal)
+                continue
+            counted(count, done)
             tell(done, count)
 
     async def _done(self, line: Line) -> Done:
@@ -98,12 +126,14 @@ class Batch:
             return Done(line, refusal=refusal)
 
 
-def _counted(count: Count, done: Done) -> None:
+def counted(count: Count, done: Done) -> None:
+    """Count a line that has come to an end."""
     if done.result is None:
         count.failed += 1
         code = done.refusal.code if done.refusal else "invalid_request"
         count.codes[code] = count.codes.get(code, 0) + 1
         return
     count.answered += 1
+    count.paid()
     count.repeated += done.result.receipt.cached != "no"
     count.usd += done.result.receipt.cost_usd or 0.0

@@ -49,6 +49,8 @@ class App:
     security: Any = None
     store: Any = None
     key_desk: Any = None
+    desk: Any = None
+    recall: Any = None
     fault: str | None = None
     warnings: tuple[str, ...] = ()
 

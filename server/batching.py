@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from routing.batch import Done, Line
 from routing.errors import InvalidRequest
+from routing.store.sqlite.locks import taken
 from routing.types import Ask
 from server.mcp import scrub
 from server.tools.generate import Generate, ask_of, structure
@@ -104,27 +105,44 @@ def fresh(name: str) -> str:
     return f"{name}-{secrets.token_hex(4)}"
 
 
-def lines(file: BinaryIO, defaults: Defaults, done: Bits) -> Iterator[Line]:
+def lines(file: BinaryIO, defaults: Defaults, done: Container[int]) -> Iterator[Line]:
     """The requests of a file, without those that are done. Whatever is wrong with a line is told as its fault."""
+    return (line for line, _ in placed(file, defaults, done))
+
+
+def placed(file: BinaryIO, defaults: Defaults, done: Container[int]) -> Iterator[tuple[Line, int]]:
+    """The same, each with the byte it begins at."""
     ids = Ids()
-    for number, text in enumerate(_split(file), 1):
+    for number, (offset, text) in enumerate(_split(file), 1):
         if text is not None and not text.strip():
             continue
         if number not in done or text is None or b'"id"' in text:
             line = _line(number, text, defaults, ids)
             if number not in done:
-                yield line
+                yield line, offset
 
 
-def _split(file: BinaryIO) -> Iterator[bytes | None]:
-    """Lines; None in place of one that is longer than a request can be."""
+def reread(file: BinaryIO, defaults: Defaults, numbers: Collection[int], offset: int) -> Iterator[Line]:
+    """These lines once more; the first of them begins at `offset`."""
+    file.seek(offset)
+    for number, (_, text) in enumerate(_split(file, offset), min(numbers)):
+        if number in numbers:
+            yield _line(number, text, defaults, Ids())
+        if number >= max(numbers):
+            return
+
+
+def _split(file: BinaryIO, offset: int = 0) -> Iterator[tuple[int, bytes | None]]:
+    """Where each line begins (the file stands at `offset`), and the line; None for one longer than a request can be."""
     while piece := file.readline(LONGEST + 1):
+        begins, offset = offset, offset + len(piece)
         if len(piece) <= LONGEST:
-            yield piece
+            yield begins, piece
             continue
         while piece and not piece.endswith(b"\n"):
             piece = file.readline(LONGEST)
-        yield None
+            offset += len(piece)
+        yield begins, None
 
 
 def _line(number: int, text: bytes | None, defaults: Defaults, ids: Ids) -> Line:
@@ -201,6 +219,7 @@ class Outbox:
         self.done = Bits()
         self.usd = 0.0
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        self._mine()
         end = self._read(batch)
         os.ftruncate(self._descriptor, end)
         os.lseek(self._descriptor, end, os.SEEK_SET)
@@ -217,6 +236,11 @@ class Outbox:
         """Bring it to the disk and let go."""
         os.fsync(self._descriptor)
         os.close(self._descriptor)
+
+    def _mine(self) -> None:
+        if not taken(self._descriptor):
+            os.close(self._descriptor)
+            raise Clash("another run writes to it now")
 
     def _read(self, batch: str) -> int:
         """Take note of what is done; where the last whole line ends. Raises Clash."""
@@ -245,6 +269,7 @@ class Outbox:
         """Write the file anew without its errors, so that those lines are asked again."""
         spare = file.with_name(file.name + ".part")
         target = os.open(spare, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        taken(target)
         self.done = Bits()
         with os.fdopen(os.dup(target), "wb") as writer:
             for text, record in self._records():

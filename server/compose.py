@@ -28,6 +28,7 @@ from routing.costs.pricing import Tariffs
 from routing.costs.reports import Accountant, Known
 from routing.costs.tally import Tally
 from routing.costs.tracker import Tracker
+from routing.desk import Desk
 from routing.directory import Names
 from routing.embedding import Embeddings
 from routing.errors import Misconfigured
@@ -266,6 +267,8 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
         context=ground.contexts,
         security=security,
         store=ground.store,
+        desk=_desk(ground, config, directory),
+        recall=recall,
         warnings=(*loaded.warnings, *([keys.fault] if keys.fault else ())),
     )
 
@@ -287,6 +290,18 @@ def _manager(
         carbon=footprint,
         cascade=Agreement(),
         traffic=ground.traffic,
+        observer=ground.hub,
+    )
+
+
+def _desk(ground: Ground, config: Config, directory: Directory) -> Desk:
+    return Desk(
+        directory,
+        ground.tracker.tariffs,
+        settings=settings.routing(config),
+        purse=ground.tracker,
+        measure=ground.counter,
+        carbon=footprint,
         observer=ground.hub,
     )
 

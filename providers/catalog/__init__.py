@@ -5,7 +5,7 @@ Everything is read from package data, late and once; nothing is downloaded.
 
 from .aliases import Alias, alias, aliases
 from .cards import Override, card, find, group, models
-from .prices import cost_nano, price, worst_nano
+from .prices import cost_nano, in_batch, price, worst_nano
 from .rows import ProviderRow, canonical, row, rows
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "cost_nano",
     "find",
     "group",
+    "in_batch",
     "models",
     "price",
     "row",

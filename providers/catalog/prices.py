@@ -96,6 +96,27 @@ def cost_nano(price: Price, usage: Usage) -> int:
     return -(-total // _FEMTO_PER_NANO)
 
 
+def in_batch(price: Price, share: float) -> Price:
+    """The tariff of a provider's batch endpoint, which takes `share` of the ordinary one."""
+
+    def cut(usd: float | None) -> float | None:
+        return None if usd is None else round(usd * share, 9)
+
+    tiers = tuple(
+        PriceTier(t.above, t.input * share, t.output * share, cut(t.cached_input), cut(t.cache_write))
+        for t in price.tiers
+    )
+    return Price(
+        price.input * share,
+        price.output * share,
+        cut(price.cached_input),
+        cut(price.cache_write),
+        tiers,
+        price.per_request,
+        f"{price.source} batch".strip(),
+    )
+
+
 def worst_nano(price: Price, input_tokens: int, output_tokens: int) -> int:
     """The most that up to so many tokens can cost: any reachable tier, everything written to the prompt cache."""
     reachable = [price, *(tier for tier in price.tiers if tier.above <= input_tokens)]

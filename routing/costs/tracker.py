@@ -33,6 +33,7 @@ from ..store.ledger import (
     Window,
     scopes,
 )
+from ..store.pending import Pending
 from ..types import NANO, Ask, Deployment
 from .budgets import Plan, nano
 from .pricing import Charge, Tariffs, charge, charge_broken
@@ -109,6 +110,14 @@ class Tracker:
         self._ledger.settle(id, closing, self.plan.limits).then(
             lambda settled, error: self._booked(id, closing, settled, error)
         )
+
+    async def book(self, bill: Bill) -> None:
+        """Reserve for work that outlives this process: `amend` says what came of it. Raises BudgetExceeded."""
+        await self.reserve(bill)
+
+    def amend(self, ask: str, closing: Closing) -> Pending[Settled]:
+        """Say what became of the ask's attempt; what was booked for it as uncertain is corrected. Once."""
+        return self._ledger.amend(ask, closing, self.plan.limits)
 
     async def reserve(self, bill: Bill) -> tuple[int, int]:
         """Hold the worst case in every budget: the id that settles it, and the amount. Raises BudgetExceeded."""

@@ -99,7 +99,7 @@ class Closing:
     model_returned: str = ""
     price: str = ""
     ok: bool | None = None  # None: it was never sent, or nobody knows
-    latency_s: float = 0.0
+    latency_s: float | None = 0.0  # None: it says nothing of the model (a provider's batch)
     computed: int | None = None  # by the tariff, where the provider reported its own figure
 
 
@@ -143,6 +143,10 @@ class Ledger(Protocol):
 
     def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
         """Book what it cost. Only an open reservation moves; a second settle changes nothing."""
+        ...
+
+    def amend(self, ask: str, closing: Closing, limits: Limits) -> Pending[Settled]:
+        """Book what an ask's one attempt came to, whoever made it: an open one is settled, an uncertain one corrected."""
         ...
 
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:

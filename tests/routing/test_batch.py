@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from providers.types import Answer
-from routing.batch import Batch, Line
+from routing.batch import ENOUGH, Batch, Line
 from routing.errors import BudgetExceeded, NoModel
 from routing.types import Ask, Receipt, Result
 from server.batching import LONGEST, Bits, Clash, Defaults, Ids, Outbox, fresh, lines, name_of
@@ -90,10 +90,19 @@ async def test_a_refused_line_is_told_and_the_others_go_on():
 
 
 @pytest.mark.anyio
-async def test_an_empty_envelope_ends_it_and_leaves_the_rest_undone():
-    model, told, count = await run([line(1), line(2, "poor"), *(line(n) for n in range(3, 100))], at_once=1)
+async def test_a_line_that_cannot_be_paid_is_put_aside_and_cheaper_ones_go_on():
+    _, told, count = await run([line(1), line(2, "poor"), line(3), line(4, "poor"), line(5)], at_once=1)
+    assert [done.line.number for done in told] == [1, 3, 5]
+    assert (count.answered, count.failed, count.unpaid) == (3, 0, 2)
+    assert count.stopped is None and count.poor is not None
+
+
+@pytest.mark.anyio
+async def test_when_no_line_can_be_paid_any_more_the_rest_is_not_tried():
+    model, told, count = await run([line(1), *(line(n, "poor") for n in range(2, 1000))], at_once=1)
     assert [done.line.number for done in told] == [1]
-    assert count.stopped is not None and len(model.asked) == 2
+    assert isinstance(count.stopped, BudgetExceeded)
+    assert len(model.asked) == 1 + ENOUGH == 1 + count.unpaid
 
 
 def read(text: bytes, done: Bits | None = None) -> list[Line]:
@@ -200,6 +209,21 @@ def test_errors_can_be_asked_again(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_two_runs_do_not_write_to_one_file(tmp_path, again):
+    out = tmp_path / "out.jsonl"
+    box = Outbox(out, "b")
+    box.write({"line": 1, "batch": "b", "error": {}})
+    box.close()
+    box = Outbox(out, "b", again=again)
+    with pytest.raises(Clash, match="another run"):
+        Outbox(out, "b")
+    box.write({"line": 2, "batch": "b"})
+    box.close()
+    Outbox(out, "b").close()
+    assert len(out.read_text().splitlines()) == 2 - again
+
+
 @pytest.mark.parametrize("text", ['{"line": 1, "batch": "other"}', '{"some": "file"}', "prose", '["list"]'])
 def test_somebody_elses_file_is_left_alone(tmp_path, text):
     out = tmp_path / "out.jsonl"
@@ -218,7 +242,9 @@ def test_a_batch_is_its_file_as_it_stands_and_what_it_is_asked_with(tmp_path):
     box = Outbox(tmp_path / "out.jsonl", anew := fresh(name))
     box.write({"line": 1, "batch": anew})
     box.close()
-    assert Outbox(tmp_path / "out.jsonl", name).batch == anew
+    box = Outbox(tmp_path / "out.jsonl", name)
+    assert box.batch == anew
+    box.close()
     with pytest.raises(Clash):
         Outbox(tmp_path / "out.jsonl", fresh(name))
     file.write_text("{}\n{}\n")

@@ -17,6 +17,7 @@ from routing.errors import BudgetExceeded
 from routing.recall import Replay
 from routing.store.audit import Happening
 from routing.store.faults import StoreFault
+from routing.store.ledger import Closing
 from routing.store.marks import Mark
 from routing.store.postgres import PostgresStore, postgres
 from routing.store.postgres.schema import MIGRATIONS
@@ -84,6 +85,21 @@ async def test_a_replica_not_heard_of_for_a_minute_is_dead_and_a_living_one_is_n
         await other.ledger.reclaim().wait()
     await store.ledger.reclaim().wait()
     assert spent(store) == (3100, 0)
+
+
+async def test_what_became_known_after_all_replaces_what_was_booked_for_the_dead_once(store, another):
+    purse, known = tracker(store, 1.0), Closing("settled", 1_100_000, "priced", ok=True)
+    async with another() as other:
+        await tracker(other, 1.0).book(bill("late"))
+        dies(other)
+        assert await store.ledger.reclaim().wait() == 1
+        await purse.book(bill("open"))
+        assert spent(store) == (2000, 2000)
+        assert (await purse.amend("late", known).wait()).fresh
+        assert (await purse.amend("open", Closing("released", 0, "estimated")).wait()).fresh
+        assert not (await purse.amend("late", known).wait()).fresh
+        assert not (await purse.amend("nobody", known).wait()).fresh
+    assert spent(store) == (1100, 0)
 
 
 async def test_one_bad_operation_does_not_take_its_batch_along(store):

@@ -16,7 +16,7 @@ LINES = """SELECT (floor((at - $4) / $3) * $3 + $4)::bigint, provider, model, ca
   coalesce(sum(max_tokens) FILTER (WHERE ok), 0)::bigint, coalesce(sum(output) FILTER (WHERE ok), 0)::bigint
   FROM plenum.attempt WHERE at >= $1 AND at < $2 AND state > 0 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1"""
 LATENCIES = f"""SELECT at, provider, model, caller, task, servers, latency FROM plenum.attempt
-  WHERE at >= $1 AND at < $2 AND ok ORDER BY at DESC LIMIT {SAMPLES}"""  # noqa: S608 - a constant of ours
+  WHERE at >= $1 AND at < $2 AND ok AND latency IS NOT NULL ORDER BY at DESC LIMIT {SAMPLES}"""  # noqa: S608 - a constant of ours
 REPEATS = """SELECT provider, model, count(*), sum(input)::bigint, sum(cached_input)::bigint FROM plenum.attempt
   WHERE at >= $1 AND at < $2 AND ok"""
 PREFIXES = f"{REPEATS} AND prefix <> '' GROUP BY provider, model, prefix HAVING count(*) >= 3"

@@ -25,6 +25,7 @@ LEASE_S = 60.0  # a replica not heard of for so long is dead: its open attempts 
 
 RESERVE = "SELECT plenum.reserve($1, $2, $3::jsonb)"
 SETTLE = "SELECT plenum.settle($1, $2::jsonb)"
+AMEND = "SELECT plenum.amend($1, $2::jsonb)"
 RECLAIM = "SELECT plenum.reclaim($1, $2)"
 STANDING = """SELECT ARRAY[coalesce(b.spent, c.spent), coalesce(b.held, c.held)]
   FROM plenum.counted($1, $2, $3) c
@@ -51,25 +52,12 @@ class PostgresLedger:
         """Book once."""
         applied = limits(*self._open.pop(id)) if id in self._open else ()
         told = [(limit, amount) for limit in applied for amount in sorted(limit.alerts)]
-        document = {
-            "state": STATES[closing.ending],
-            "cost": closing.cost,
-            "basis": closing.basis,
-            "price": closing.price,
-            "returned": closing.model_returned,
-            "ok": closing.ok,
-            "computed": closing.computed,
-            "latency": closing.latency_s,
-            "usage": [
-                closing.usage.input,
-                closing.usage.output,
-                closing.usage.cached_input,
-                closing.usage.cache_write,
-                closing.usage.reasoning,
-            ],
-            "alerts": [[*_window(limit), amount] for limit, amount in told],
-        }
-        return self._writer.submit(SETTLE, (id, json.dumps(document)), lambda row: _settled(row, told), lasting=True)
+        return self._writer.submit(SETTLE, (id, _closed(closing, told)), lambda row: _settled(row, told), lasting=True)
+
+    def amend(self, ask: str, closing: Closing, limits: Limits) -> Pending[Settled]:
+        """Book what is known now. Whoever passes an alert by it is told with the next settlement."""
+        del limits
+        return self._writer.submit(AMEND, (ask, _closed(closing, ())), lambda row: _settled(row, ()), lasting=True)
 
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Sums after all that was submitted before; windows nobody has opened yet are counted from the attempts."""
@@ -120,6 +108,24 @@ def _document(entry: Entry, limits: Sequence[Limit]) -> dict[str, Any]:
     told = {name: getattr(entry, name) for name in (*names.split(), "extra")}
     windows = [[*_window(limit), limit.cap] for limit in limits]
     return told | {"windows": windows, "envelopes": [[one.id, one.cap] for one in entry.envelopes]}
+
+
+def _closed(closing: Closing, told: Sequence[tuple[Limit, int]]) -> str:
+    usage = closing.usage
+    return json.dumps(
+        {
+            "state": STATES[closing.ending],
+            "cost": closing.cost,
+            "basis": closing.basis,
+            "price": closing.price,
+            "returned": closing.model_returned,
+            "ok": closing.ok,
+            "computed": closing.computed,
+            "latency": closing.latency_s,
+            "usage": [usage.input, usage.output, usage.cached_input, usage.cache_write, usage.reasoning],
+            "alerts": [[*_window(limit), amount] for limit, amount in told],
+        }
+    )
 
 
 def _window(limit: Limit) -> tuple[str, int, int]:

@@ -323,4 +323,17 @@ BEGIN
   RETURN v_gone;
 END $$;
 """,
+    """
+CREATE FUNCTION amend(p_ask text, c jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE a attempt;
+BEGIN
+  SELECT * INTO a FROM attempt WHERE ask = p_ask AND state IN (0, 3) ORDER BY at DESC, id DESC LIMIT 1;
+  IF NOT FOUND THEN RETURN NULL; END IF;
+  IF a.state = 3 THEN  -- opened again, as if its process had lived
+    PERFORM moved(scopes(a.provider, a.model, a.caller, a.task), a.at, a.held, -coalesce(a.cost, 0));
+    UPDATE attempt SET state = 0, cost = NULL WHERE id = a.id;
+  END IF;
+  RETURN settle(a.id, c);
+END $$;
+""",
 )

@@ -15,7 +15,7 @@ LINES = """SELECT (CAST(at AS INTEGER) - ?4) / ?3 * ?3 + ?4, provider, model, ca
   coalesce(sum(CASE ok WHEN 1 THEN max_tokens END), 0), coalesce(sum(CASE ok WHEN 1 THEN output END), 0)
   FROM attempt WHERE at >= ?1 AND at < ?2 AND state > 0 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1"""
 LATENCIES = f"""SELECT at, provider, model, caller, task, servers, latency FROM attempt
-  WHERE at >= ? AND at < ? AND ok = 1 ORDER BY at DESC LIMIT {SAMPLES}"""  # noqa: S608 - a constant of ours
+  WHERE at >= ? AND at < ? AND ok = 1 AND latency IS NOT NULL ORDER BY at DESC LIMIT {SAMPLES}"""  # noqa: S608 - a constant of ours
 PREFIXES = """SELECT provider, model, count(*), sum(input), sum(cached_input) FROM attempt
   WHERE at >= ? AND at < ? AND prefix <> '' AND ok = 1 GROUP BY provider, model, prefix HAVING count(*) >= 3"""
 HISTORIES = """SELECT provider, model, count(*), sum(input), sum(cached_input) FROM attempt

@@ -36,6 +36,8 @@ CLOSE = """UPDATE attempt SET state = ?, latency = ?, cost = ?, basis = ?, price
   computed = ?, input = ?, output = ?, cached_input = ?, cache_write = ?, reasoning = ? WHERE id = ? AND state = 0
   RETURNING held, at, provider, model, caller, task"""
 STANDING = "SELECT spent, held FROM budget WHERE scope = ? AND ends = ? AND starts = ?"
+UNSURE = """SELECT id, state, held, coalesce(cost, 0), at, provider, model, caller, task FROM attempt
+  WHERE ask = ? AND state IN (0, 3) ORDER BY id DESC LIMIT 1"""
 USED = """SELECT coalesce(sum(CASE state WHEN 0 THEN held ELSE coalesce(cost, 0) END), 0) FROM attempt
   WHERE id IN (SELECT id FROM attempt WHERE ask = ?1 UNION SELECT id FROM attempt WHERE part_of = ?1)"""
 
@@ -56,6 +58,10 @@ class SqliteLedger:
     def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
         """Book once; what went well in one transaction with the answer, which is kept next."""
         return self._writer.submit(lambda db: settle(db, id, closing, limits), with_next=bool(closing.ok))
+
+    def amend(self, ask: str, closing: Closing, limits: Limits) -> Pending[Settled]:
+        """Book what is known now."""
+        return self._writer.submit(lambda db: amend(db, ask, closing, limits), with_next=bool(closing.ok))
 
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Committed sums; windows nobody has opened yet are counted from the attempts."""
@@ -98,6 +104,18 @@ def settle(db: Database, id: int, closing: Closing, limits: Limits) -> Settled: 
     names = scopes(*who)
     standings = _standings(db.execute(MOVE, (held, closing.cost or 0, *names, at, at)).fetchall())
     return Settled(True, standings, _alerts(db, standings, limits(at, names)))
+
+
+def amend(db: Database, ask: str, closing: Closing, limits: Limits) -> Settled:
+    """What was booked as uncertain is opened again, and then settled as if its process had lived."""
+    row = db.execute(UNSURE, (ask,)).fetchone()
+    if row is None:
+        return Settled(fresh=False)
+    id, state, held, cost, at, *who = row  # noqa: A001 - the column's name
+    if state == STATES["uncertain"]:
+        db.execute(MOVE, (-held, -cost, *scopes(*who), at, at)).fetchall()
+        db.execute("UPDATE attempt SET state = 0, cost = NULL WHERE id = ?", (id,))
+    return settle(db, id, closing, limits)
 
 
 def reclaim(db: Database, owner: Owner) -> int:

@@ -48,6 +48,11 @@ else:
 TOUCH_S = 10.0
 
 
+def taken(descriptor: int) -> bool:
+    """Whether this open file is now ours alone: until it is closed, or its process dies."""
+    return _try(descriptor)
+
+
 class FileLock:
     """An exclusive lock on a file of its own, 0600. Raises OSError where the file cannot be made."""
 

@@ -269,6 +269,23 @@ async def test_only_the_dead_are_reclaimed_at_what_they_held(store, tmp_path: Pa
     ]
 
 
+async def test_what_became_known_after_all_replaces_what_was_booked_for_the_dead_once(store):
+    purse = tracker(store, 1.0)
+    known = Closing("settled", 1_100_000, "priced", ok=True)
+    async with sqlite(store.path) as other:
+        await tracker(other, 1.0).book(bill("late"))
+        other.owner.close()
+        assert await store.ledger.reclaim().wait() == 1
+        await purse.book(bill("open"))
+        assert spent(store) == (2000, 2000)
+        assert (await purse.amend("late", known).wait()).fresh
+        assert (await purse.amend("open", Closing("released", 0, "estimated")).wait()).fresh
+        assert not (await purse.amend("late", known).wait()).fresh
+        assert not (await purse.amend("nobody", known).wait()).fresh
+    assert spent(store) == (1100, 0)
+    assert rows(store, "SELECT ask, state, cost / 1000 FROM attempt ORDER BY 1") == [("late", 1, 1100), ("open", 2, 0)]
+
+
 async def test_the_running_sums_are_what_the_attempts_add_up_to(store):
     purse = tracker(store, 1.0)
     for n in range(30):
