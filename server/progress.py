@@ -68,11 +68,14 @@ def wanted(request: ServerRequestContext[Any, Any]) -> bool:
 
 
 @asynccontextmanager
-async def reported(ctx: Context[Any, Any]) -> AsyncGenerator[Tell]:
-    """A teller whose news reach the caller while the block runs.
+async def reported(ctx: Context[Any, Any]) -> AsyncGenerator[Tell | None]:
+    """A teller whose news reach the caller while the block runs; None where they are not wanted.
 
     Raises what the block raises, bare: inside the group it would come out as one of a group, and no refusal be known.
     """
+    if not wanted(ctx.request_context):
+        yield None
+        return
 
     async def send(value: float, message: str) -> None:
         await ctx.report_progress(value, None, message)
