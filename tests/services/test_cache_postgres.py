@@ -8,6 +8,7 @@ import pytest
 from routing.cooldowns import Cooldowns, CooldownSettings, Notice
 from routing.fleet import Commons
 from routing.limits import Limiter, Limits
+from routing.store import postgres as package
 from routing.store.cache import Bounds, Row
 from routing.store.faults import StoreFault
 from routing.store.shared import SharedLost
@@ -32,6 +33,12 @@ for suite in (test_exact, test_semantic, test_commons):
     )
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A loaded machine makes no misses here; what is not waited for has a test of its own."""
+    monkeypatch.setattr(package, "PATIENCE_S", 30.0)
+
+
 async def test_forgetting_a_month_forgets_its_cached_answers_too(store, clock):
     from routing.recall import Replay
 
@@ -45,7 +52,8 @@ async def test_forgetting_a_month_forgets_its_cached_answers_too(store, clock):
     assert rows(store, "SELECT (SELECT count(*) FROM response), entries, bytes FROM response_total") == [(0, 0, 0)]
 
 
-async def test_a_server_that_does_not_answer_is_not_waited_for_by_the_cache(own_postgres, clock):
+async def test_a_server_that_does_not_answer_is_not_waited_for_by_the_cache(own_postgres, clock, monkeypatch):
+    monkeypatch.setattr(package, "PATIENCE_S", 2.0)
     async with opened(own_postgres.url) as found:
         await Cache(found, clock).answer(ask())
         await written(found)

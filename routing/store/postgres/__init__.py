@@ -68,12 +68,13 @@ async def postgres(url: str) -> AsyncGenerator[PostgresStore]:
 
 def _store(url: str, readers: Pool) -> tuple[PostgresStore, str]:
     writer, owner, fetch = Writer(partial(connect, url)), uuid4().hex, Reader(readers, COMMAND_S)
+    reports = Reader(readers, COMMAND_S)  # a long one that is cut off says nothing of the server to who asks for little
     store = PostgresStore(
         writer,
         PostgresLedger(writer, owner),
         PostgresArchive(writer, fetch, owner),
-        PostgresBooks(writer, fetch),
-        PostgresAudit(writer, fetch),
+        PostgresBooks(writer, reports),
+        PostgresAudit(writer, reports),
         PostgresBoard(writer, owner),
         PostgresDays(writer),
         PostgresResponses(writer, Reader(readers, PATIENCE_S)),
