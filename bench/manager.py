@@ -36,7 +36,7 @@ from routing.recall import Replay
 from routing.store.sqlite import SqliteStore, sqlite
 from routing.types import Ask, Deployment, Resolution
 
-ROUNDS, CALLS = 20, 100
+ROUNDS, CALLS, TOGETHER = 20, 100, 20
 ASK = Ask(Request((Message("user", (Text("What is 2+3?"),)),)))
 ANSWER = Answer(text="The answer is 5.", finish_reason="stop", usage=Usage(12, 6), usage_seen=True)
 
@@ -73,9 +73,9 @@ class Three:
         return Resolution(ask.model, (self.all,), auto=True)
 
 
-async def microseconds(work: Callable[[], Awaitable[object]]) -> float:
+async def microseconds(work: Callable[[], Awaitable[object]], at_once: int = 1) -> float:
     begun = time.process_time()
-    for _ in range(CALLS):
+    for _ in range(CALLS // at_once):
         await work()
     return (time.process_time() - begun) / CALLS * 1e6
 
@@ -131,6 +131,11 @@ async def _measured(memory: ProviderManager, kept: ProviderManager, rounds: int)
         text = f"What is 2+{next(numbers)}?"  # never asked before: nothing is remembered
         await kept.generate(Ask(Request((Message("user", (Text(text),)),))))
 
+    async def together() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(TOGETHER):
+                tasks.start_soon(written)
+
     works = {
         "unit_us": sorted_floats,
         "floor_us": alone,
@@ -142,6 +147,7 @@ async def _measured(memory: ProviderManager, kept: ProviderManager, rounds: int)
     for _ in range(rounds):
         for name, work in works.items():
             found[name].append(await microseconds(work))
+        found.setdefault("durable_together_us", []).append(await microseconds(together, TOGETHER))
     medians = {name: statistics.median(values) for name, values in found.items()}
     unit_us = medians["unit_us"]
     return {
@@ -160,7 +166,8 @@ def main() -> None:
         return
     print(
         f"generate {result['generate_us']:.0f} µs, stream {result['stream_us']:.0f} µs, "
-        f"generate with SQLite {result['durable_us']:.0f} µs, "
+        f"generate with SQLite {result['durable_us']:.0f} µs one at a time, "
+        f"{result['durable_together_us']:.0f} µs {TOGETHER} at a time, "
         f"provider alone {result['floor_us']:.0f} µs, sorting 1,000 floats {result['unit_us']:.0f} µs"
     )
 

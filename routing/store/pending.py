@@ -22,6 +22,14 @@ def courier() -> Courier:
         return cast("Any", current_token().native_token).run_sync_soon
 
 
+def soon(call: Callable[[], Any]) -> None:
+    """Call it in the next turn of the running event loop, which is this thread's own: nobody has to be woken."""
+    try:
+        asyncio.get_running_loop().call_soon(call)
+    except RuntimeError:
+        cast("Any", current_token().native_token).run_sync_soon(call)
+
+
 class Pending(Generic[T]):
     """What an operation will come to. Its outcome is set, and its followers called, in its own event loop."""
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import apsw
 
 from ..faults import Declined, StoreFault
-from ..pending import Courier, Pending
+from ..pending import Courier, Pending, soon
 from .connection import translate
 from .database import Database
 from .locks import FileLock
@@ -64,7 +64,7 @@ class Writer:
         if not with_next:
             self._flush()
         elif len(self._staged) == 1:
-            pending.home(self._flush)
+            soon(self._flush)
         return pending
 
     def _flush(self) -> None:
