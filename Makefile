@@ -1,6 +1,6 @@
 # From nothing: Python >= 3.11 and make. uv is used when it is on PATH, else venv + pip.
 .DELETE_ON_ERROR:
-.PHONY: conformance canary sbom demo test check fix bench fleet-demo soak lock clean deps
+.PHONY: conformance canary fuzz sbom demo test check fix bench fleet-demo soak lock clean deps
 PY      ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -36,6 +36,9 @@ check: $(VENV)/.test ## format, lint, types, layers, duplication
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/jscpd --min-tokens 60 --threshold 1 --reporters threshold,silent server providers routing
+fuzz: $(VENV)/.test ## every border by coverage for 60 s; skipped with a word where atheris has no wheel
+	@$(BIN)/python -m pip install -q --no-input --no-deps --only-binary :all: --require-hashes -r requirements/fuzz.txt || true
+	@$(BIN)/python -m tests.fuzz 60
 sbom: $(VENV)/.test ## what Plenum stands on, as CycloneDX JSON
 	@$(BIN)/python packaging/sbom.py requirements/run.txt dist/plenum.cdx.json
 conformance: $(VENV)/.test ## the official MCP suite against our app; the table goes to docs/conformance.md
