@@ -1,10 +1,11 @@
 """Receipts and answers by id, each for its own caller only: the `Journal` of `ports.py` over the store's archive."""
 
+import time
 from collections.abc import Sequence
 
 from providers.types import Answer
 
-from .store.archive import Archive, Diary
+from .store.archive import Archive, Claims, Diary, Record
 from .store.codec import unpack
 from .types import Receipt
 
@@ -12,9 +13,10 @@ from .types import Receipt
 class Kept:
     """What was kept. A row that is damaged reads as absent."""
 
-    def __init__(self, archive: Archive, diary: Diary | None = None) -> None:
+    def __init__(self, archive: Archive, diary: Diary | None = None, claims: Claims | None = None) -> None:
         self._archive = archive
         self._diary = diary
+        self._claims = claims
 
     async def receipt(self, id: str, caller: str) -> Receipt | None:  # noqa: A002
         """The receipt of this caller's ask."""
@@ -25,6 +27,20 @@ class Kept:
         """Its answer, None too where texts are not kept."""
         record = await self._archive.read(id, caller)
         return unpack(record.answer, Answer) if record is not None and record.answer is not None else None
+
+    async def begin(self, handle: str, caller: str) -> None:
+        """Note that this process works on what `handle` stands for, so that others can tell when it died."""
+        if self._claims is not None:
+            await self._claims.claim(Record("", caller, time.time(), "", b"", request_id=handle)).wait()
+
+    def end(self, handle: str, caller: str) -> None:
+        """Note that it does so no more."""
+        if self._claims is not None:
+            self._claims.drop(caller, handle)
+
+    async def lives(self, handle: str, caller: str) -> bool | None:
+        """Whether some process works on it; False where that process died, None where nobody does."""
+        return None if self._claims is None else await self._claims.lives(caller, handle)
 
     def deliver(self, id: str, *, reached: bool) -> None:  # noqa: A002
         """Whether an answer reached its caller: one that did not is replayed for ten minutes to who asks the same."""

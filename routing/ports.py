@@ -247,6 +247,12 @@ class Journal(Protocol):
 
     async def answer(self, id: str, caller: str) -> Answer | None: ...  # noqa: A002
 
+    async def begin(self, handle: str, caller: str) -> None: ...
+
+    def end(self, handle: str, caller: str) -> None: ...
+
+    async def lives(self, handle: str, caller: str) -> bool | None: ...
+
     def deliver(self, id: str, *, reached: bool) -> None: ...  # noqa: A002
 
 

@@ -254,7 +254,7 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
         ),
         directory,
         ground.hub,
-        journal=Kept(ground.store.archive, ground.store.books),
+        journal=Kept(ground.store.archive, ground.store.books, ground.store.archive),
         fusion=Fusion(manager, directory, settings.fusion(config), _means(ground, recall, embeddings)),
         purse=ground.tracker,
         costs=_accountant(ground, config, directory),

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.mcpserver import MCPServer, RequestStateSecurity
@@ -16,6 +17,7 @@ from server.mcp.tasks import Tasks
 from server.prompts import prompts
 from server.resources import resources
 from server.tools import tools
+from server.tools.handles import known
 
 INSTRUCTIONS = """\
 Plenum asks other language models for you, within the user's budget, and says what it cost.
@@ -55,7 +57,7 @@ def face(house: House, *, state_keys: list[str | bytes] | None = None, telemetry
         version=VERSION,
         instructions=INSTRUCTIONS,
         tools=list(tools(house)),
-        extensions=[apps(), Tasks({"fuse": "optional"}, house.jobs.group)],
+        extensions=[apps(), Tasks({"fuse": "optional"}, house.jobs.group, elsewhere=partial(known, house))],
         lifespan=lifespan,
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=state_keys) if state_keys else None,

@@ -117,3 +117,7 @@ class Claims(Protocol):
     def drop(self, caller: str, request_id: str) -> Pending[None]:
         """Give it back: the work failed, the next one may try."""
         ...
+
+    async def lives(self, caller: str, request_id: str) -> bool | None:
+        """Whether somebody works on it or finished it; False where its process died, None where nobody ever had it."""
+        ...

@@ -1,12 +1,12 @@
 """Tasks (SEP-2663, `io.modelcontextprotocol/tasks`) on the SDK's Extension API: a call that takes long answers with a handle.
 
 A listed tool's call becomes a task when the client declares the extension; it runs on beside the requests and is asked
-for with `tasks/get`. In memory, one process: what was paid for is durable by its receipt, whatever becomes of the task.
+for with `tasks/get`. Here it is in memory; `elsewhere` knows what became of tasks of other processes, and of those that died.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ ID = "io.modelcontextprotocol/tasks"
 MODERN = frozenset({"2026-07-28"})
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 Status = Literal["working", "input_required", "completed", "failed", "cancelled"]
+Elsewhere = Callable[[Any, str], Awaitable["Known | None"]]  # the SDK's context, a task's id
 current: ContextVar["Task"] = ContextVar("task")
 
 
@@ -62,6 +63,18 @@ class Terms:
     most: int = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How a task stands that is not in this process."""
+
+    status: Status
+    payload: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+async def _nowhere(ctx: Any, task_id: str) -> Known | None:
+    del ctx, task_id
+
+
 @dataclass(eq=False)
 class Task:
     """One call on its way. Its id is unguessable: it is a capability, and bound to its owner besides."""
@@ -69,7 +82,7 @@ class Task:
     owner: str | None
     terms: Terms
     expires: float
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+    id: str = field(default_factory=lambda: f"t_{secrets.token_urlsafe(18)}")
     status: Status = "working"
     created: str = field(default_factory=_now)
     updated: str = field(default_factory=_now)
@@ -123,7 +136,9 @@ class Tasks(Extension):
         group: Callable[[], anyio.abc.TaskGroup],
         terms: Terms | None = None,
         clock: Callable[[], float] = time.monotonic,
+        elsewhere: Elsewhere = _nowhere,
     ) -> None:
+        self._elsewhere = elsewhere
         self._tools, self._group, self._terms, self._clock = dict(tools), group, terms or Terms(), clock
         self._store: dict[str, Task] = {}
 
@@ -166,18 +181,33 @@ class Tasks(Extension):
         return {"resultType": "task", **task.handle()}
 
     def _find(self, ctx: Any, task_id: str) -> Task:
+        if (task := self._here(ctx, task_id)) is None:
+            raise MCPError(INVALID_PARAMS, "Unknown task")
+        return task
+
+    def _here(self, ctx: Any, task_id: str) -> Task | None:
         require_client_extension(ctx, ID)
         headers = getattr(ctx.request, "headers", None)
         if headers is not None and decode_header_value(headers.get("mcp-name")) != task_id:
             raise MCPError(HEADER_MISMATCH, "mcp-name header does not match params.taskId")
         self._forget_old()
         task = self._store.get(task_id)
-        if task is None or task.owner != authenticated_principal(ctx):
-            raise MCPError(INVALID_PARAMS, "Unknown task")
-        return task
+        return task if task is not None and task.owner == authenticated_principal(ctx) else None
 
     async def _get(self, ctx: Any, params: TaskParams) -> dict[str, Any]:
-        return self._find(ctx, params.task_id).detail()
+        task = self._here(ctx, params.task_id)
+        if task is None and params.task_id not in self._store:
+            task = await self._remembered(ctx, params.task_id)
+        if task is None:
+            raise MCPError(INVALID_PARAMS, "Unknown task")
+        return task.detail()
+
+    async def _remembered(self, ctx: Any, task_id: str) -> Task | None:
+        known = await self._elsewhere(ctx, task_id)
+        if known is None:
+            return None
+        owner, expires = authenticated_principal(ctx), self._clock() + self._terms.ttl_ms / 1000
+        return Task(owner, self._terms, expires, task_id, known.status, payload=dict(known.payload))
 
     async def _update(self, ctx: Any, params: UpdateParams) -> dict[str, Any]:
         task = self._find(ctx, params.task_id)

@@ -8,16 +8,18 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from providers.types import Request
-from routing.errors import Misconfigured
+from routing.errors import InvalidRequest, Misconfigured
 from routing.types import Ask, Receipt
 from server import callers
 from server.house import House
 from server.jobs import Job
+from server.mcp import tasks
 from server.mcp.apps import VIEW
 from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
 
 from . import dialogue, results
 from .generate import digest
+from .handles import held, kept
 from .remedies import persuaded
 from .waiting import Call, Shape
 
@@ -106,8 +108,8 @@ async def _handle(house: House, arguments: Fuse, ctx: Context[Any, Any]) -> Outc
 
     call = Call(house, ctx, Shape(done, running))
     resuming = arguments.request_id and not arguments.prompt and not arguments.messages
-    if resuming and (job := house.jobs.find(caller, arguments.request_id)) is not None:
-        return await call.waited(job)
+    if resuming:
+        return await _resumed(house, call, arguments.request_id, caller)
     ask = ask_of(arguments, caller)
     app = await house.app()
     if app.fusion is None:
@@ -116,14 +118,26 @@ async def _handle(house: House, arguments: Fuse, ctx: Context[Any, Any]) -> Outc
         return fused(await app.fusion.explain(whole(arguments, ask)), full=True)
 
     async def attempt(ask: Ask) -> Outcome:
-        return await call.carried(app, "fuse", ask, partial(app.fusion.fuse, whole(arguments, ask)))
+        async with held(app, caller):
+            return await call.carried(app, "fuse", ask, partial(app.fusion.fuse, whole(arguments, ask)))
 
     return await persuaded(ctx, app, ask, attempt)
+
+
+async def _resumed(house: House, call: Call, handle: str, caller: str) -> Outcome:
+    if (job := house.jobs.find(caller, handle)) is not None:
+        return await call.waited(job)
+    if (result := await kept(await house.app(), handle, caller)) is not None:
+        return call.shape.done(result)
+    raise InvalidRequest(
+        "Nothing is running or kept under this request_id.", hint="Send the prompt again, with or without request_id."
+    )
 
 
 def ask_of(arguments: Fuse, caller: str) -> Ask:
     """The envelope and the prompt. Raises InvalidRequest."""
     turns, system = dialogue.turns(arguments.prompt, arguments.messages, arguments.images)
+    task = tasks.current.get(None)  # its handle must lead to the answer in every process
     return Ask(
         Request(
             messages=turns,
@@ -136,7 +150,7 @@ def ask_of(arguments: Fuse, caller: str) -> Ask:
         request_id=arguments.request_id or None,
         conversation=arguments.conversation or None,
         sources=tuple(arguments.context),
-        id=f"f_{secrets.token_urlsafe(12)}",
+        id=task.id if task else f"f_{secrets.token_urlsafe(12)}",
         key=f"{NAME}:{digest(arguments)}",
     )
 

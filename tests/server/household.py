@@ -83,6 +83,15 @@ class SmallJournal:
     def __init__(self):
         self.delivered = []
 
+    async def begin(self, handle, caller):
+        pass
+
+    def end(self, handle, caller):
+        pass
+
+    async def lives(self, request_id, caller):
+        return None
+
     def deliver(self, id, *, reached):
         self.delivered.append((id, reached))
 

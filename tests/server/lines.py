@@ -55,7 +55,7 @@ class Talk:
     def __init__(self, env: dict[str, str] | None = None, command: list[str] = HOUSE) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.process = subprocess.Popen(command, env=env, **pipes)
-        self._watchdog = threading.Timer(30, self.process.kill)  # a test that hangs fails instead
+        self._watchdog = threading.Timer(120, self.process.kill)  # a test that hangs fails instead
         self._watchdog.start()
         self._replies: dict[Any, dict[str, Any]] = {}
 

@@ -26,6 +26,9 @@ CLAIM = "SELECT plenum.claim($1, $2, $3, $4, $5, $6, $7)"
 DROP = """WITH gone AS (DELETE FROM plenum.claim WHERE caller = $1 AND request_id = $2 AND owner = $3 AND done IS NULL)
   SELECT NULL"""
 LEAD = """WITH told AS (UPDATE plenum.claim SET done = $1 WHERE caller = $2 AND request_id = $3) SELECT NULL"""
+LIVES = """SELECT done IS NOT NULL OR EXISTS (SELECT 1 FROM plenum.owner o
+    WHERE o.id = claim.owner AND o.seen >= clock_timestamp() - make_interval(secs => $3))
+  FROM plenum.claim WHERE caller = $1 AND request_id = $2"""
 PARTITION = "SELECT plenum.month_partition($1, $2, $3)"
 
 
@@ -84,6 +87,11 @@ class PostgresArchive:
     def drop(self, caller: str, request_id: str) -> Pending[None]:
         """Give an unfinished one back."""
         return self._writer.submit(DROP, (caller, request_id, self._owner), _nothing)
+
+    async def lives(self, caller: str, request_id: str) -> bool | None:
+        """By the lease of the replica that has it."""
+        rows = await self._fetch(LIVES, caller, request_id, LEASE_S)
+        return bool(rows[0][0]) if rows else None
 
     def _partition(self, at: float) -> None:
         first = datetime.fromtimestamp(at, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)

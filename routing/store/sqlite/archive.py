@@ -16,6 +16,7 @@ UNDELIVERED = f"""SELECT {FIELDS} FROM receipt WHERE caller = ? AND key = ? AND 
 CLAIM = """INSERT INTO claim(caller, request_id, key, owner, at) VALUES(?1, ?2, ?3, ?4, ?5)
   ON CONFLICT(caller, request_id) DO UPDATE SET key = ?3, owner = ?4, at = ?5, done = NULL"""
 LEAD = "UPDATE claim SET done = ? WHERE caller = ? AND request_id = ?"
+OWNER = "SELECT owner, done FROM claim WHERE caller = ? AND request_id = ?"
 OLDEST_TWENTIETH = "SELECT at FROM receipt ORDER BY at LIMIT 1 OFFSET (SELECT count(*) / 20 FROM receipt)"
 REPLAYABLE = "SELECT 1 FROM receipt WHERE id = ? AND answer IS NOT NULL"
 
@@ -73,6 +74,11 @@ class SqliteArchive:
         """Give an unfinished one back."""
         query = "DELETE FROM claim WHERE caller = ? AND request_id = ? AND owner = ? AND done IS NULL"
         return self._writer.submit(lambda db: _run(db, query, (caller, request_id, self._owner.id)))
+
+    async def lives(self, caller: str, request_id: str) -> bool | None:
+        """By the lock of the process that has it."""
+        row = self._reader.execute(OWNER, (caller, request_id)).fetchone()
+        return None if row is None else row[1] is not None or row[0] == self._owner.id or self._owner.lives(row[0])
 
 
 def _run(db: Database, query: str, values: tuple[str, ...]) -> None:
