@@ -212,6 +212,21 @@ async def test_a_claim_of_a_dead_process_is_taken_over_and_a_living_ones_is_wait
             assert (await model.ask(replay(store), ask(request_id="dies"))).answer.text == "answer 2"
 
 
+async def test_who_works_on_a_handle_is_known_to_other_processes_and_when_it_died_at_it(store, another):
+    mine = Kept(store.archive, claims=store.archive)
+    async with another() as other:
+        theirs = Kept(other.archive, claims=other.archive)
+        await theirs.begin("t1", "me")
+        assert await mine.lives("t1", "me") is True
+        assert await mine.lives("t1", "somebody") is None
+        theirs.end("t1", "me")
+        await other.ledger.reclaim().wait()
+        assert await mine.lives("t1", "me") is None
+        await theirs.begin("t2", "me")
+        dies(other)
+        assert await mine.lives("t2", "me") is False
+
+
 async def test_members_of_a_panel_are_never_joined(store):
     model, recall = Model(), replay(store)
     async with anyio.create_task_group() as tasks:

@@ -80,11 +80,11 @@ def test_a_finished_task_answers_from_another_process_and_after_its_own_ended(st
 def test_a_task_whose_process_died_says_so_to_who_asks_another(start, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # a provider that takes the call and never answers
         (tmp_path / "plenum.toml").write_text(
-            f'[providers.alpha]\ndialect = "openai_chat"\nbase_url = "http://127.0.0.1:{silent.getsockname()[1]}/v1"\n'
-            'timeout_s = 110\n[[providers.alpha.models]]\nid = "m1"\n'
+            f'[providers]\nauto = false\n[providers.alpha]\ndialect = "openai_chat"\nbase_url = "http://127.0.0.1:{silent.getsockname()[1]}/v1"\n'
+            'timeout_s = 110\n[[providers.alpha.models]]\nid = "m1"\n[[providers.alpha.models]]\nid = "m2"\n'
         )
         first, second = start(), start()
-        handle = first.fuse(**{**PANEL, "models": ["alpha/m1", "sim/smart"], "effort": "thorough"})["taskId"]
+        handle = first.fuse(**{**PANEL, "models": ["alpha/m1", "alpha/m2"]})["taskId"]
         assert second.until(handle, "working")["taskId"] == handle
         first.talk.process.kill()
         first.talk.process.wait()
