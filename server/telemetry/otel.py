@@ -104,25 +104,27 @@ class Spans:
             "gen_ai.request.model": attempt.model,
         }
         failed = {} if attempt.outcome == "ok" else {"error.type": attempt.outcome}
-        used = attempt.usage
-        span = self._tracer.start_span(
-            f"chat {attempt.model}",
-            trace.set_span_in_context(self._asks[id]) if id in self._asks else None,
-            SpanKind.CLIENT,
-            {
-                **names,
-                **failed,
-                "gen_ai.usage.input_tokens": used.input,
-                "gen_ai.usage.output_tokens": used.output,
-                "gen_ai.usage.cache_read.input_tokens": used.cached_input,
-                "plenum.cost_usd": attempt.cost_usd or 0.0,
-                "plenum.hedge": attempt.hedge,
-            },
-            start_time=end - int(attempt.latency_s * NS),
-        )
-        if failed:
-            span.set_status(Status(StatusCode.ERROR, attempt.outcome))
-        span.end(end)
+        above = self._asks.get(id)
+        if above is None or above.is_recording():  # nobody asked for the others: they cost their measures alone
+            used = attempt.usage
+            span = self._tracer.start_span(
+                f"chat {attempt.model}",
+                None if above is None else trace.set_span_in_context(above),
+                SpanKind.CLIENT,
+                {
+                    **names,
+                    **failed,
+                    "gen_ai.usage.input_tokens": used.input,
+                    "gen_ai.usage.output_tokens": used.output,
+                    "gen_ai.usage.cache_read.input_tokens": used.cached_input,
+                    "plenum.cost_usd": attempt.cost_usd or 0.0,
+                    "plenum.hedge": attempt.hedge,
+                },
+                start_time=end - int(attempt.latency_s * NS),
+            )
+            if failed:
+                span.set_status(Status(StatusCode.ERROR, attempt.outcome))
+            span.end(end)
         self._measured(attempt, names, failed)
 
     def _measured(self, attempt: Attempt, names: dict[str, str], failed: dict[str, str]) -> None:
@@ -136,7 +138,7 @@ class Spans:
         span = self._asks.pop(id, None)
         if span is None:  # answered from memory, or refused before anybody was chosen
             span = self._tracer.start_span("plenum route", attributes={"plenum.id": id}, start_time=self._clock())
-        if receipt is not None:
+        if receipt is not None and span.is_recording():
             span.set_attributes(_told(receipt))
         if code:
             span.set_attribute("error.type", code)

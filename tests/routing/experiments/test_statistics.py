@@ -40,7 +40,7 @@ def test_a_real_difference_is_found_and_its_interval_holds_the_truth(size: int) 
 @pytest.mark.parametrize("size", [12, SMALL])
 def test_where_nothing_differs_few_are_called_different(size: int) -> None:
     rng, called = Random(9), 0
-    trials = 60 if size < SMALL else 200
+    trials = 40 if size < SMALL else 200
     for _ in range(trials):
         same = [rng.lognormvariate(0, 1) for _ in range(2 * size)]
         called += unpaired(same[:size], same[size:], rng).p < 0.05
