@@ -111,6 +111,7 @@ class Request:
     parallel_tools: bool = True
     reasoning: Effort | None = None
     prompt_cache_key: str | None = None
+    cache_system: bool = False  # `system` is the end of a stable prefix, as `cache_until_here` of a text
 
 
 @dataclass(frozen=True, slots=True)

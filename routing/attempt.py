@@ -128,6 +128,7 @@ class Caller:
     async def call(self, trip: Trip, hop: Hop) -> AsyncGenerator[Live]:
         """Ask `hop.deployment`. Raises ProviderError, QuotaWait, CircuitOpen, BudgetExceeded; all is settled by then."""
         request = trip.request_for(hop, self.purse.room_usd(trip.ask, hop.deployment))
+        request = self.traffic.prefixes.hinted(request, hop.deployment.name)
         bill = trip.bill(hop, request)
         async with self.purse.hold(bill) as held:
             live = Live(trip, hop, request, held, bill.attempt, self.clock(), self.clock)
@@ -190,6 +191,7 @@ class Caller:
         cost = await _booked(live.held.settle(answer))
         live.done = True
         self.traffic.answered(live.hop.deployment.name, latency, live.ttft_s, usage.output)
+        self.traffic.prefixes.answered(live.request, live.hop.deployment.name)
         self._note(live, "ok", "", cost)
 
     @asynccontextmanager

@@ -15,6 +15,7 @@ from .errors import InvalidRequest
 from .expectations import costs, outputs, times
 from .filters import Filters, Needs, Sizes, needs
 from .ports import Balancer, Directory, Measure
+from .prefixes import Lean
 from .settings import RoutingSettings
 from .signals import Traffic
 from .strategies._measures import qualities
@@ -102,7 +103,8 @@ class Chooser:
         excluded: dict[str, Exclusion] = {}
         order, scored = dict[str, Deployment](), list[Scored]()
         reason, plan = "", None
-        view = _View(wanted, sizes, excluded, balancer or self.balancer, REACH if balancer is None else 0)
+        lean = Lean(balancer or self.balancer, self.traffic.prefixes.holder(ask.request), self.traffic.outstanding)
+        view = _View(wanted, sizes, excluded, lean, REACH if balancer is None else 0)
         for step in found.steps:
             if not (admitted := self.filters.admit(step, wanted, sizes, excluded)):
                 continue
@@ -121,7 +123,7 @@ class Chooser:
             excluded=excluded,
             scored=tuple(scored),
             strategy=strategy,
-            reasoning=_words(strategy, reason, task, tuple(order)),
+            reasoning=_words(strategy, reason, task, tuple(order)) + lean.evidence,
             task=task,
             needs=wanted,
             sizes=sizes,

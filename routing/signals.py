@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from .prefixes import Prefixes
+
 BLEND = 0.2  # weight of the newest sample: about the last ten calls count
 BLAME = 0.1  # the same for success: one failure alone puts a deployment behind its equals for about 40 s
 FORGIVE_S = 60.0  # a bad success rate fades at this time constant, else nobody would ever come back
@@ -34,10 +36,15 @@ class Traffic:
     tokens_per_s: dict[str, float] = field(default_factory=dict[str, float])
     success: dict[str, float] = field(default_factory=dict[str, float])
     outstanding: dict[str, int] = field(default_factory=dict[str, int])
+    prefixes: Prefixes = field(init=False)
     _windows: dict[str, deque[float]] = field(default_factory=dict[str, "deque[float]"])
     _weak: dict[str, float] = field(
         default_factory=dict[str, float]
     )  # name → when its success was last brought up to date
+
+    def __post_init__(self) -> None:
+        """Prefixes go by the same clock."""
+        self.prefixes = Prefixes(self.clock)
 
     def started(self, name: str) -> None:
         """A call is on its way."""

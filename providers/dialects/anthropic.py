@@ -291,7 +291,7 @@ def _buy_thinking(body: dict[str, Any], granted: Granted, most: int) -> None:
 
 
 def _system(request: Request, text: str) -> str | list[dict[str, Any]]:
-    hinted = any(
+    hinted = request.cache_system or any(
         isinstance(part, Text) and part.cache_until_here
         for message in request.messages
         if message.role == "system"

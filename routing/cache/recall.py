@@ -66,7 +66,7 @@ class ResponseCache:
                 yield plain
             return
         if (known := await self._known_or_shared(question)) is None and self._semantic is not None:
-            vector = await self._semantic.vector(question.key)
+            vector = await self._semantic.vector(question.key, question.ask.caller)
             question = replace(question, vector=vector)
             known = await self._alike(question, self._semantic) or await self._known_or_shared(question)
         if known is not None:

@@ -13,6 +13,7 @@ import anyio
 
 from providers.errors import ProviderError
 
+from ..errors import Refusal
 from ..store.cache import Meaning, Meanings
 from ..store.faults import StoreFault
 from .key import Key
@@ -22,7 +23,7 @@ MOST = 50_000  # entries compared; guide providers §16
 PATIENCE_S = 5.0  # an embedder slower than this is no help
 GATHER_S = 0.002  # texts that come within this go out as one call
 AT_ONCE = 64
-Embed = Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
+Embed = Callable[[Sequence[str], str], Awaitable[Sequence[Sequence[float]]]]  # texts, and who pays for them
 Vector = tuple[float, ...]
 
 
@@ -37,20 +38,23 @@ class Near:
 @dataclass(slots=True)
 class _Wanted:
     text: str
+    caller: str
     vector: Vector | None = None
     ready: anyio.Event = field(default_factory=anyio.Event)
 
 
 class Together:
-    """Gathers what is to be embedded at about the same time into one call. A failure is no vector, never an error."""
+    """Gathers what a caller wants embedded at about the same time into one call. A failure is no vector, never an error:
+    an embedder that fails, or that no budget can pay.
+    """
 
     def __init__(self, embed: Embed) -> None:
         self._embed = embed
         self._wanted: list[_Wanted] = []
 
-    async def vector(self, text: str) -> Vector | None:
+    async def vector(self, text: str, caller: str) -> Vector | None:
         """The text's vector, of length 1."""
-        wanted = _Wanted(text)
+        wanted = _Wanted(text, caller)
         self._wanted.append(wanted)
         if len(self._wanted) > 1:
             await wanted.ready.wait()
@@ -60,17 +64,19 @@ class Together:
         finally:
             batch, self._wanted = self._wanted, []
             with anyio.CancelScope(shield=True):  # whoever gathered may be cancelled, the others still wait
-                for start in range(0, len(batch), AT_ONCE):
-                    await self._fill(batch[start : start + AT_ONCE])
+                for payer in dict.fromkeys(one.caller for one in batch):
+                    own = [one for one in batch if one.caller == payer]
+                    for start in range(0, len(own), AT_ONCE):
+                        await self._fill(own[start : start + AT_ONCE])
         return wanted.vector
 
     async def _fill(self, batch: list[_Wanted]) -> None:
         try:
             with anyio.move_on_after(PATIENCE_S):
-                found = await self._embed([wanted.text for wanted in batch])
+                found = await self._embed([wanted.text for wanted in batch], batch[0].caller)
                 for wanted, vector in zip(batch, found, strict=False):
                     wanted.vector = _unit(vector)
-        except ProviderError:
+        except (ProviderError, Refusal):
             return  # no vector: the question is asked as any other
         finally:
             for wanted in batch:
@@ -88,9 +94,9 @@ class Semantic:
         self._scopes: OrderedDict[str, dict[str, tuple[str, Vector]]] = OrderedDict()
         self._count = 0
 
-    async def vector(self, key: Key) -> Vector | None:
-        """Where the words of this question lie; None where there are none, or nobody can say."""
-        return await self._together.vector(key.words) if key.words.strip() else None
+    async def vector(self, key: Key, caller: str) -> Vector | None:
+        """Where the words of this question lie; None where there are none, or nobody can say for what there is to pay."""
+        return await self._together.vector(key.words, caller) if key.words.strip() else None
 
     async def near(self, key: Key, vector: Vector) -> list[Near]:
         """Questions that mean the same and against which nothing speaks, nearest first."""

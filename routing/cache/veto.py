@@ -198,6 +198,48 @@ _LITTLE = frozenset(
 )
 
 
+# How one asks, and not what: taken off before little words are compared.
+_FRAME = re.compile(
+    r"^(?:please[, ]+|hi[, ]+|hello[, ]+)*(?:(?:can|could|would|will) (?:you|somebody|someone) (?:please |kindly |briefly )?"
+    r"(?:tell|show|explain|describe|give|help|let)(?: to)?(?: me| us)?(?: know| understand)?(?: about)?"
+    r"|(?:please |kindly |briefly )?(?:tell|show|explain|describe|give|let)(?: to)? (?:me|us)(?: know)?(?: about)?"
+    r"|i(?: would|'d) (?:really )?like to (?:know|understand)|i (?:want|need) to (?:know|understand)|i need|i want"
+    r"|i(?: am|'m) wondering|do you know|is it true that)\b[, ]*|[, ]*\b(?:please|thanks|thank you)\b[.!?]*$",
+    re.IGNORECASE,
+)
+_HOW = re.compile(r"^how (?:(?:can|could|would|do) (?:i|you|one|we)|i|you|to) ", re.IGNORECASE)
+# Little words that turn an answer round when one stands for another: where, whose, when, which.
+_RELATIONS = (
+    frozenset(["in", "on", "at", "to", "for", "of", "from", "by", "with", "under", "over", "into", "onto", "about"]),
+    frozenset(
+        [
+            "i",
+            "me",
+            "my",
+            "we",
+            "us",
+            "our",
+            "you",
+            "your",
+            "he",
+            "him",
+            "his",
+            "she",
+            "her",
+            "they",
+            "them",
+            "their",
+            "it",
+            "its",
+        ]
+    ),
+    frozenset(["this", "that", "these", "those", "here", "there"]),
+    frozenset(["and", "or"]),
+    frozenset(["will", "would", "shall"]),
+)
+_PAST = frozenset(["was", "were", "did", "had", "been"])
+
+
 def veto(one: str, other: str) -> str | None:
     """Why the answer to one may not be given to the other, None when nothing speaks against it."""
     a, b = one.strip(), other.strip()
@@ -213,8 +255,20 @@ def veto(one: str, other: str) -> str | None:
         return "opposites"
     if _names(a, others) or _names(b, words):
         return "names"
-    if _substituted(words, others):
+    return _otherwise(_asked(a), _asked(b))
+
+
+def _asked(text: str) -> list[str]:
+    """The words of what is asked, without how it is asked."""
+    return _words(_HOW.sub("how do i ", _FRAME.sub("", _FRAME.sub("", text))))
+
+
+def _otherwise(words: list[str], others: list[str]) -> str | None:
+    """What is said on one side alone, in other relations, or in another order."""
+    if _differ(words, others):
         return "words"
+    if _related(words, others):
+        return "relations"
     return "order" if _reordered(words, others) else None
 
 
@@ -255,10 +309,26 @@ def _names(text: str, others: list[str]) -> bool:
     return any(word not in known for name in named if name != "I" for word in _words(name))
 
 
-def _substituted(words: list[str], others: list[str]) -> bool:
-    """Whether each says something the other does not: `profit` for `loss`. Only what is added to one alone is harmless."""
-    mine, theirs = set(words) - _LITTLE, set(others) - _LITTLE
-    return bool(mine - theirs) and bool(theirs - mine)
+def _differ(words: list[str], others: list[str]) -> bool:
+    """Whether one says something the other does not: `profit` for `loss`, or `in reverse` behind the same question."""
+    return set(map(_stem, words)) - _LITTLE != set(map(_stem, others)) - _LITTLE
+
+
+def _stem(word: str) -> str:
+    """`what's` is `what`; nothing else is taken for the same."""
+    return word.removesuffix("'s")
+
+
+def _related(words: list[str], others: list[str]) -> bool:
+    """Whether little words say another time, place or person: of one kind, each side has one the other lacks."""
+    mine, theirs = set(words), set(others)
+    if bool(mine & _PAST) != bool(theirs & _PAST):
+        return True
+    if any((mine - theirs) & kind and (theirs - mine) & kind for kind in _RELATIONS):
+        return True
+    people = _RELATIONS[1]
+    one, other = [w for w in words if w in people], [w for w in others if w in people]
+    return one != other and sorted(one) == sorted(other)
 
 
 def _reordered(words: list[str], others: list[str]) -> bool:

@@ -3,7 +3,6 @@
 Implements `Purse`. Beneath it a durable `Ledger` does the adding up; above it the manager only knows `hold`.
 """
 
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
@@ -13,11 +12,12 @@ from datetime import UTC, datetime
 from anyio import get_cancelled_exc_class
 
 from providers.errors import Billed
-from providers.types import Answer, Request, Usage
+from providers.types import Answer, Usage
 
 from ..errors import BudgetExceeded, Next
 from ..events import BudgetAlert, Observer, StoreFailed, unobserved
 from ..ports import Bill, Cost, Held
+from ..prefixes import prefix
 from ..store.faults import StoreFault
 from ..store.ledger import (
     Closing,
@@ -38,7 +38,6 @@ from ..types import NANO, Ask, Deployment
 from .budgets import Plan, nano
 from .pricing import Charge, Tariffs, charge, charge_broken
 
-PREFIX = 4096  # characters: about the 1,024 tokens from which providers cache prefixes
 REMEMBERED = 4096  # asks whose sums are kept for `room_usd`
 
 
@@ -304,16 +303,3 @@ def _unpriced(bill: Bill) -> BudgetExceeded:
 
 def _unbookable(fault: StoreFault) -> BudgetExceeded:
     return BudgetExceeded(f"Nothing may be spent that cannot be booked: {fault}.", hint=fault.hint)
-
-
-def prefix(request: Request) -> str:
-    """A digest of a long prompt's first 4,096 characters, empty for short ones: nothing readable."""
-    pieces, length = [request.system], len(request.system)
-    for message in request.messages:
-        if length >= PREFIX:
-            break
-        pieces.append(message.text)
-        length += len(message.text)
-    if length < PREFIX:
-        return ""
-    return hashlib.blake2b("\0".join(pieces)[:PREFIX].encode(errors="replace"), digest_size=8).hexdigest()

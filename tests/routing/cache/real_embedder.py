@@ -10,12 +10,18 @@ from pathlib import Path
 
 from providers.minilm import MiniLM
 from routing.cache.veto import veto
+from tests.routing.cache import held_out
 from tests.routing.cache.pairs import near_misses, paraphrases
 
 
 def main(folder: Path) -> None:
     model = MiniLM(folder)
-    pairs = {"near_misses": near_misses(), "paraphrases": paraphrases()}
+    pairs = {
+        "near_misses": near_misses(),
+        "paraphrases": paraphrases(),
+        "held_out_near_misses": held_out.near_misses(),
+        "held_out_paraphrases": held_out.paraphrases(),
+    }
     texts = list(dict.fromkeys(text for kind in pairs.values() for pair in kind for text in pair))
     begun = time.process_time()
     vectors = dict(zip(texts, model.vectors(texts).vectors, strict=True))

@@ -12,8 +12,10 @@ import pytest
 from providers.errors import Unavailable
 from routing.cache.semantic import Semantic, Together, _cosines
 from routing.cache.veto import veto
+from routing.errors import BudgetExceeded
 from routing.events import CacheLooked
 from tests.doubles import ask
+from tests.routing.cache import held_out
 from tests.routing.cache.conftest import HOUSE, Cache, written
 from tests.routing.cache.pairs import near_misses, paraphrases
 from tests.routing.money import change
@@ -26,10 +28,12 @@ class Vectors:
 
     def __init__(self, dimensions: int = 2) -> None:
         self.calls: list[list[str]] = []
+        self.callers: list[str] = []
         self.dimensions = dimensions
         self.error: Exception | None = None
 
-    async def __call__(self, texts):
+    async def __call__(self, texts, caller):
+        self.callers.append(caller)
         self.calls.append(list(texts))
         if self.error is not None:
             raise self.error
@@ -111,17 +115,37 @@ async def test_an_embedder_that_fails_costs_nobody_an_answer(clock):
     assert (await cache.answer(ask("How do I boil an egg?"))).receipt.cached == "exact"
 
 
+async def test_a_lookup_that_no_budget_pays_is_left_out(clock):
+    embed = Vectors()
+    embed.error = BudgetExceeded("the daily budget is used up", hint="")
+    cache = meaning(clock, embed=embed)
+    assert (await cache.answer(ask("How do I boil an egg?"))).receipt.cached == "no"
+    assert (await cache.answer(ask("how can I boil an egg"))).receipt.cached == "no"
+
+
+async def test_each_caller_pays_for_his_own_texts():
+    embed = Vectors()
+    together = Together(embed)
+    async with anyio.create_task_group() as tasks:
+        for number in range(4):
+            tasks.start_soon(together.vector, str(number), f"caller {number % 2}")
+    assert sorted(zip(embed.callers, map(sorted, embed.calls), strict=True)) == [
+        ("caller 0", ["0", "2"]),
+        ("caller 1", ["1", "3"]),
+    ]
+
+
 async def test_texts_that_come_together_are_one_call_also_when_the_first_is_cancelled():
     embed, found = Vectors(), []
     together = Together(embed)
 
     async def one(number: int) -> None:
-        found.append(await together.vector(str(number)))
+        found.append(await together.vector(str(number), "local"))
 
     async with anyio.create_task_group() as tasks:
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as inner:
-                inner.start_soon(together.vector, "first")
+                inner.start_soon(together.vector, "first", "local")
                 await anyio.wait_all_tasks_blocked()
                 for number in range(9):
                     tasks.start_soon(one, number)
@@ -139,10 +163,12 @@ def test_many_vectors_are_compared_alike_with_and_without_numpy():
 
 def test_the_labelled_sets_are_as_large_as_they_should_be():
     assert len(near_misses()) >= 200 and len(paraphrases()) >= 200
+    assert len(held_out.near_misses()) >= 100 and len(held_out.paraphrases()) >= 100
 
 
 def test_whatever_the_embedder_says_no_near_miss_of_the_labelled_set_passes_the_veto():
-    assert [pair for pair in near_misses() if veto(*pair) is None or veto(*reversed(pair)) is None] == []
+    pairs = [*near_misses(), *held_out.near_misses()]
+    assert [pair for pair in pairs if veto(*pair) is None or veto(*reversed(pair)) is None] == []
 
 
 @pytest.fixture(scope="session")
@@ -167,5 +193,6 @@ def test_with_a_real_embedder_no_near_miss_hits_and_four_tenths_of_the_paraphras
     found = json.loads(run.stdout)
     print(found)
     assert found["near_misses_near"] > 50  # by similarity alone these would have been given
-    assert found["near_misses_hit"] == 0
+    assert found["near_misses_hit"] == found["held_out_near_misses_hit"] == 0
     assert found["paraphrases_hit"] >= 0.4 * found["paraphrases"]
+    assert found["held_out_paraphrases_hit"] >= 0.4 * found["held_out_paraphrases"]
