@@ -82,7 +82,7 @@ async def test_an_end_that_comes_a_moment_after_the_last_event_still_saves_the_c
         able = provider(http, base)
         for _ in range(5):
             assert await drained(able) == "a"
-    assert host.opened <= 2  # a loaded machine may miss the moment once
+    assert host.opened < 5  # a loaded machine may miss the moment, but not every time
 
 
 @pytest.mark.parametrize("way", ["break", "error", "cancel"])
@@ -106,7 +106,7 @@ async def test_leaving_early_closes_the_connection_at_once(way):
                     await leave()
             else:
                 await leave()
-        with anyio.fail_after(2):
+        with anyio.fail_after(30):
             await host.closed.wait()
 
 
@@ -116,9 +116,12 @@ async def test_cancelling_before_the_head_closes_the_connection():
 
     host = Host(silent)
     async with listening(host.handle) as base, Http() as http:
-        with anyio.move_on_after(0.1):
-            await drained(provider(http, base))
-        with anyio.fail_after(2):
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(drained, provider(http, base))
+                while not host.heads:
+                    await anyio.sleep(0.01)
+                tasks.cancel_scope.cancel()
             await host.closed.wait()
 
 
@@ -169,7 +172,7 @@ async def test_the_whole_has_a_deadline_of_its_own():
             await anyio.sleep(0.02)
 
     async with listening(Host(drip).handle) as base, Http() as http:
-        with pytest.raises(TimedOut, match="as a whole"), anyio.fail_after(5):
+        with pytest.raises(TimedOut, match="as a whole"), anyio.fail_after(30):
             await drained(provider(http, base, timeouts=Timeouts(idle=5, total=0.3)))
 
 
@@ -200,7 +203,7 @@ async def test_two_hundred_calls_cancelled_at_random_leave_the_limit_whole():
             for index in range(200):
                 tasks.start_soon(_cut_short, able, 0.001 * (index % 20))
         host.reply = finished
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 for _ in range(10):
                     tasks.start_soon(drained, able)

@@ -62,7 +62,7 @@ async def test_a_changed_file_is_in_force_without_a_restart_and_a_broken_one_is_
     async with opener(world(tmp_path), demo=True)() as app:
         file.write_text('[routing]\nstrategy = "quality"\n')
         os.utime(file, (1, 1))
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while app.config.routing.strategy != "quality":
                 await anyio.sleep(0.05)  # the files are looked at once a second
         file.write_text("[routing]\nstratgy = 1\n")

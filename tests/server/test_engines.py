@@ -28,7 +28,7 @@ async def test_an_engine_that_answers_on_its_port_is_found_with_its_models(monke
 async def test_a_port_nobody_listens_on_costs_no_time_and_finds_nobody(monkeypatch) -> None:
     known = replace(rows()["lmstudio"], ports=(1,))
     monkeypatch.setattr(engines, "rows", lambda: {"lmstudio": known})
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with Http() as http:
             assert await engines.engines(Wires(http), frozenset()) == []
 

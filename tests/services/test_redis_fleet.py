@@ -121,7 +121,7 @@ async def test_a_pause_of_two_seconds_hangs_nobody_and_stays_within_the_limit(re
         own_redis.resume()
 
     stamps = await press_all(replicas, 6, pause)
-    assert max(replica.slowest_s for replica in replicas) < 1.0 + 0.5
+    assert max(replica.slowest_s for replica in replicas) < 1.9
     assert worst_window(stamps, 4.0) <= 200 * 1.01
     assert await reached(replicas[0], 5) < 5
     assert len(stamps) > 200
@@ -135,7 +135,7 @@ async def test_killed_and_back_with_nothing_in_it_nobody_gets_a_second_burst(rep
         await anyio.to_thread.run_sync(own_redis.start)
 
     stamps = await press_all(replicas, 7, kill)
-    assert max(replica.slowest_s for replica in replicas) < 1.0 + 0.5
+    assert max(replica.slowest_s for replica in replicas) < 1.9
     assert worst_window(stamps, 4.0) <= 200 * 1.01
     assert await reached(replicas[0], 5) < 5
     assert len(stamps) > 200
@@ -182,7 +182,7 @@ async def test_without_the_store_probes_are_decided_by_each_replica_alone():
 
 
 async def test_a_full_line_refuses_and_a_short_hold_of_the_provider_is_waited_for(redis_server):
-    async with open_redis(redis_server.url, RedisSettings(prefix=secrets.token_hex(4))) as shared:
+    async with open_redis(redis_server.url, RedisSettings(prefix=secrets.token_hex(4), patience_s=30.0)) as shared:
         gate = FleetLimiter(shared, {}, LimitSettings(queue=1), clock=time.monotonic)
         async with gate.slot(deployment(), 1, time.monotonic() + 1) as slot:
             slot.settle(1, {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "200ms"})
@@ -201,7 +201,7 @@ async def test_a_full_line_refuses_and_a_short_hold_of_the_provider_is_waited_fo
 
 
 async def test_a_cancelled_request_gives_its_place_back_to_the_fleet(redis_server):
-    async with open_redis(redis_server.url, RedisSettings(prefix=secrets.token_hex(4))) as shared:
+    async with open_redis(redis_server.url, RedisSettings(prefix=secrets.token_hex(4), patience_s=30.0)) as shared:
         replica = Replica(shared, Limits(concurrency=1))
         rng = random.Random(5)
 
@@ -219,7 +219,7 @@ async def test_a_cancelled_request_gives_its_place_back_to_the_fleet(redis_serve
 
 
 async def test_true_usage_and_the_providers_words_correct_the_fleets_limits(redis_server):
-    async with open_redis(redis_server.url, RedisSettings(prefix=secrets.token_hex(4))) as shared:
+    async with open_redis(redis_server.url, RedisSettings(prefix=secrets.token_hex(4), patience_s=30.0)) as shared:
         replica = Replica(shared, Limits(tpm=4000))
         for _ in range(5):
             async with replica.gate.slot(deployment(), 1000, time.monotonic() + 0.3) as slot:

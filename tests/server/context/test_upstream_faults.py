@@ -96,7 +96,7 @@ async def test_a_slow_upstream_serves_the_next_ask_though_this_one_did_not_wait(
     async with opened(loaded) as sources:
         first = await sources.add(ask("?", sources=("slow",)))
         assert first.context[0].warnings == ("it did not answer within 0.2 s",) and not material(first)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while not material(await sources.add(ask("?", sources=("slow",)))):
                 await anyio.sleep(0.05)
 
@@ -114,7 +114,7 @@ async def test_a_dead_upstream_comes_back_by_itself(tmp_path: Path) -> None:
         assert material(await sources.add(ask(sources=("odd",))))
         for pid in alive(tmp_path):
             os.kill(pid, signal.SIGKILL)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while True:
                 told = await sources.add(ask(sources=("odd",)))
                 assert material(told)  # an older copy is used meanwhile

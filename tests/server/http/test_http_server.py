@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -84,7 +85,7 @@ async def test_what_is_wrong_is_refused_before_any_tool_runs(name: str) -> None:
     body, own = ask()
     app = small_app()
     async with served(app) as port:
-        found, text = await post(port, body, {**own, **headers}, patience=5)
+        found, text = await post(port, body, {**own, **headers}, patience=30)
         assert found == expected, text
         assert (await post(port, *ask()))[0] == 200
     assert app.manager.calls == 1
@@ -139,8 +140,12 @@ def test_a_wildcard_bind_names_no_host() -> None:
 async def test_hanging_up_stops_the_paid_call() -> None:
     app = slow()
     async with served(app) as port:
-        assert (await post(port, *ask(), patience=0.5))[0] == 0
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(partial(post, port, *ask(), patience=60))
+                while not app.manager.calls:
+                    await anyio.sleep(0.02)
+                tasks.cancel_scope.cancel()
             while not app.manager.cancelled:
                 await anyio.sleep(0.02)
     assert (app.manager.calls, app.manager.cancelled) == (1, 1)
@@ -148,8 +153,8 @@ async def test_hanging_up_stops_the_paid_call() -> None:
 
 async def test_a_head_that_does_not_end_is_cut_and_a_slow_answer_is_not() -> None:
     async with served(slow(1.0), heads=Heads(longest_s=0.4)) as port:
-        assert status(await send(port, b"POST /mcp HTTP/1.1\r\nHost: x", patience=5)) == 408
-        assert status(await send(port, b"", patience=5)) == 408
+        assert status(await send(port, b"POST /mcp HTTP/1.1\r\nHost: x", patience=30)) == 408
+        assert status(await send(port, b"", patience=30)) == 408
         assert (await post(port, *ask()))[0] == 200
 
 
@@ -167,13 +172,13 @@ async def test_only_unfinished_heads_of_one_peer_are_bounded() -> None:
                 await anyio.sleep(0.02)
         assert answers == [200] * 12
         idle = [await anyio.connect_tcp("127.0.0.1", port) for _ in range(4)]
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while heads.unfinished["127.0.0.1"] < 4:
                 await anyio.sleep(0.01)
-        assert await send(port, b"GET /healthz HTTP/1.1\r\n", patience=5) == b""
+        assert await send(port, b"GET /healthz HTTP/1.1\r\n", patience=30) == b""
         for stream in idle:
             await stream.aclose()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while heads.unfinished["127.0.0.1"]:
                 await anyio.sleep(0.01)
         assert (await post(port, *ask()))[0] == 200
@@ -236,7 +241,7 @@ async def test_a_fuse_is_a_task_for_a_client_that_knows_tasks() -> None:
         arguments = {"name": "fuse", "arguments": {"prompt": "6*7?"}}
         begun = json.loads((await post(port, *modern("tools/call", "fuse", **arguments, _meta=TASKS)))[1])["result"]
         assert (begun["resultType"], begun["status"]) == ("task", "working")
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while (now := await task("tasks/get", begun["taskId"]))["status"] == "working":
                 await anyio.sleep(0.05)
         assert now["result"]["structuredContent"]["answer"] == "42"
@@ -251,6 +256,6 @@ async def test_cancelling_a_task_stops_the_panel() -> None:
         arguments = {"name": "fuse", "arguments": {"prompt": "6*7?"}}
         begun = json.loads((await post(port, *modern("tools/call", "fuse", **arguments, _meta=TASKS)))[1])["result"]
         await post(port, *modern("tasks/cancel", begun["taskId"], taskId=begun["taskId"], _meta=TASKS))
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while not app.manager.cancelled:
                 await anyio.sleep(0.01)

@@ -22,7 +22,7 @@ def ask(prompt: str = "Hello", **arguments: Any) -> tuple[bytes, dict[str, str]]
     return modern("tools/call", "generate", name="generate", arguments={"prompt": prompt, **arguments})
 
 
-async def send(port: int, head: bytes, body: bytes = b"", patience: float = 10) -> bytes:
+async def send(port: int, head: bytes, body: bytes = b"", patience: float = 60) -> bytes:
     """The whole answer, or what came until `patience` ended."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(head + body)
@@ -33,12 +33,13 @@ async def send(port: int, head: bytes, body: bytes = b"", patience: float = 10) 
                 answer += chunk
     except (TimeoutError, ConnectionError):
         answer += bytes(reader._buffer)  # a reset hides what had come before it
-    writer.close()
+    finally:
+        writer.close()
     return answer
 
 
 async def post(
-    port: int, body: bytes, headers: dict[str, str] | None = None, *, path: str = "/mcp", patience: float = 10
+    port: int, body: bytes, headers: dict[str, str] | None = None, *, path: str = "/mcp", patience: float = 60
 ) -> tuple[int, bytes]:
     """Status and body. A header given as None is left out."""
     every = {

@@ -189,7 +189,7 @@ async def test_the_same_question_asked_twice_at_once_is_paid_once() -> None:
 
 
 async def test_one_of_two_who_wait_may_leave() -> None:
-    app = scripted(fast={"latency_s": 0.4})
+    app = scripted(fast={"latency_s": 1.5})
     answers = []
     async with client(app) as session, anyio.create_task_group() as tasks:
 
