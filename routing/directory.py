@@ -180,7 +180,12 @@ class Names:
         return (made,) if made else ()
 
     def _own(self, name: str) -> tuple[Deployment, ...]:
-        return tuple(d for d in self._all if d.model == name and d.status != "retired")
+        return self._real([d for d in self._all if d.model == name and d.status != "retired"])
+
+    def _real(self, found: Sequence[Deployment]) -> tuple[Deployment, ...]:
+        """Without simulated ones, where others have that name and it is no demo (contract §5)."""
+        real = tuple(d for d in found if not d.simulated)
+        return real if real and not self._naming.demo else tuple(found)
 
     def _members(self, name: str, seen: frozenset[str]) -> tuple[Deployment, ...]:
         if name in seen:  # a group that names itself adds nothing
@@ -193,7 +198,7 @@ class Names:
 
     def _equals(self, name: str) -> tuple[Deployment, ...]:
         wanted = group("", name)
-        return tuple(d for d in self._all if _group_of(d) == wanted and d.status != "retired")
+        return self._real([d for d in self._all if _group_of(d) == wanted and d.status != "retired"])
 
     def _adopted(self, name: str) -> tuple[Deployment, ...]:
         ids = ((provider, find(provider, name)) for provider in self._providers)
