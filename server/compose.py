@@ -22,6 +22,7 @@ from providers.simulator import MODELS as SIM_MODELS
 from providers.simulator import Conduct, Scenario, SimProvider, parse_fault
 from providers.simulator import card as sim_card
 from providers.types import Message, Price, Provider
+from routing.background import background
 from routing.cache.recall import ResponseCache
 from routing.conversations import Conversations
 from routing.costs.pricing import Tariffs
@@ -53,7 +54,6 @@ from routing.types import Ask, Deployment
 
 from . import prices, settings
 from .app import App
-from .background import background
 from .caching import response_cache, semantic
 from .config import Config, Loaded
 from .config.world import World

@@ -13,8 +13,9 @@ from typing import Any
 
 import anyio
 
+from routing.background import background
+
 from .app import App
-from .background import background
 from .config import ConfigFault, Loaded
 from .config.world import World
 from .context import upstreams

@@ -12,8 +12,8 @@ import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
 
+from routing.background import background
 from routing.events import Progressed, Tell
-from server.background import background
 from server.mcp import scrub, tasks
 
 GAP_S = 0.05  # 20 notifications a second

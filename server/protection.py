@@ -12,6 +12,7 @@ import anyio
 from providers.dialects import Call
 from providers.http import HttpProvider
 from routing.admission import Admission, AdmissionSettings
+from routing.background import background
 from routing.balancer import RoundRobin
 from routing.fleet import Commons, FleetLimiter
 from routing.guard import Guards
@@ -23,7 +24,6 @@ from routing.store.shared import Board
 from routing.types import Deployment
 
 from . import settings
-from .background import background
 from .config import Config, ConfigFault, Finding
 from .hub import Hub
 from .memory import used_share

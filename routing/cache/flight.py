@@ -5,19 +5,21 @@ end first where others wait for it (`shelter.py`); where nobody did, the next on
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Generator, Hashable
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hashable
+from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 
 import anyio
 
+from ..background import background
 from ..errors import Refusal
 from ..shelter import Shelter
 from ..store.shared import Flights, SharedLost
 from ..types import Result
 
-LEASE_S = 60.0  # a replica that died in mid-call keeps the others waiting for so long at most
+LEASE_S = 15.0  # a replica that died in mid-call keeps the others waiting for so long at most
+RENEW_S = LEASE_S / 3  # one that lives says so
 LINGER_S = 5.0  # how long a finished flight can still be joined by a replica that looked a moment too early
 POLL_S = 0.05, 0.5  # between looks at a flight of another replica: at first, at most
 
@@ -78,7 +80,7 @@ class Formation:
             while True:
                 seat = await self.flights.join(name, token, LEASE_S)
                 if seat.leads:
-                    return Wing(self.flights, name, token)
+                    return Wing(self.flights, name, token, self.sleep)
                 if seat.value is not None:
                     return seat.value
                 await self.sleep(pause)
@@ -94,6 +96,25 @@ class Wing:
     flights: Flights | None
     name: str
     token: str
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator[None]:
+        """Keep the lead for as long as the work lasts. What the work raises leaves as it is."""
+        if self.flights is None:
+            yield
+            return
+        async with background() as tasks:
+            tasks.start_soon(self._renew, self.flights)
+            yield
+
+    async def _renew(self, flights: Flights) -> None:
+        try:
+            while True:
+                await self.sleep(RENEW_S)
+                await flights.join(self.name, self.token, LEASE_S)
+        except SharedLost:
+            return  # whoever waits leads for himself
 
     async def land(self, value: bytes | None) -> None:
         """Give it up, with what was found."""

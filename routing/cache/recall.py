@@ -6,7 +6,7 @@ Beneath replay and context (`Prepared([...], beneath=ResponseCache(...))`), so t
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from ..events import CacheLooked, Observer, unobserved
@@ -85,7 +85,8 @@ class ResponseCache:
             return
         self._observer(CacheLooked("miss"))
         try:
-            yield Leading(self, question, lead)
+            async with wing.held() if isinstance(wing, Wing) else nullcontext():
+                yield Leading(self, question, lead)
         finally:
             if isinstance(wing, Wing):
                 await wing.land(packed(lead.result) if lead.result is not None else None)

@@ -19,12 +19,12 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from providers.catalog.tokens import encoding
+from routing.background import background
 from routing.errors import InvalidRequest, Refusal
 from routing.events import Observer, unobserved
 from routing.ports import Directory
 from routing.types import Ask, ContextUse
 
-from ..background import background
 from ..config import Loaded
 from ..proxies import proxies
 from . import fence, ranking

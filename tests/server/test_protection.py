@@ -4,8 +4,8 @@ import anyio
 import pytest
 
 from providers.errors import Unavailable
+from routing.background import background
 from routing.limits import Limiter
-from server.background import background
 from server.config import Config, ConfigFault
 from server.hub import Hub
 from server.memory import used_share

@@ -172,6 +172,32 @@ async def test_two_replicas_share_one_call(clock):
     assert [r.receipt.cached for r in results if r is not None] == ["joined"]
 
 
+async def test_a_replica_that_works_for_long_keeps_its_lead(clock):
+    commons, gate = Memory(clock), anyio.Event()
+    began = clock()
+
+    async def pass_time(seconds: float) -> None:
+        clock.now += seconds
+        await anyio.lowlevel.checkpoint()
+
+    replicas = [Cache(None, clock, formation=Formation(commons, pass_time)) for _ in range(2)]
+
+    async def one(cache: Cache) -> None:
+        async with cache.recall.flight(ask()) as flight:
+            if flight.found is None:
+                cache.calls += 1
+                await gate.wait()
+                await flight.keep(said("one", ask()))
+
+    async with anyio.create_task_group() as tasks:
+        for cache in replicas:
+            tasks.start_soon(one, cache)
+        while clock() - began < 600:
+            await anyio.lowlevel.checkpoint()
+        gate.set()
+    assert sum(cache.calls for cache in replicas) == 1
+
+
 async def test_a_lost_fleet_store_means_that_each_leads_for_himself(clock):
     class Lost(Memory):
         async def join(self, key, token, lease_s):
