@@ -92,6 +92,9 @@ async def replay(store: SqliteStore, texts: list[str]) -> dict[str, float]:
     lru, lru_hits = OrderedDict(), 0
     for text in order:
         await manager.generate(asked(text))
+        await (
+            store.writer.settled()
+        )  # questions come seconds apart: what is put off is written, and bounded, by the next
         lru_hits += text in lru
         lru[text] = True
         lru.move_to_end(text)

@@ -36,11 +36,13 @@ class SqliteAudit:
         self._writer.later(lambda db: _append(db, happening))
 
     async def lines(self, since: int = 0, limit: int = 100) -> Sequence[AuditLine]:
-        """On a connection of its own, in a thread."""
+        """On a connection of its own, in a thread, after what this process put off."""
+        await self._writer.settled()
         return await run_sync(self._lines, since, limit)
 
     async def verify(self) -> Verdict:
-        """On a connection of its own, in a thread."""
+        """On a connection of its own, in a thread, after what this process put off."""
+        await self._writer.settled()
         return await run_sync(self._verify)
 
     def _lines(self, since: int, limit: int) -> Sequence[AuditLine]:

@@ -13,6 +13,7 @@ from routing.errors import BudgetExceeded
 from routing.events import StoreFailed
 from routing.recall import Replay
 from routing.store.archive import Record
+from routing.store.audit import Happening
 from routing.store.faults import ADVICE, Declined, StoreFault
 from routing.store.ledger import Closing
 from routing.store.sqlite import sqlite
@@ -92,6 +93,14 @@ async def test_what_is_forgotten_is_not_brought_back_by_a_copy_that_waited(store
     assert await store.archive.forget("r").wait() == 1
     await store.writer.settled()
     assert rows(store, "SELECT count(*) FROM response") == [(0,)]
+
+
+async def test_the_log_has_what_was_put_off_for_whoever_reads_or_verifies_it(store):
+    for number in range(3):
+        store.audit.later(Happening(float(number), "me", "refused", "budget", ""))
+        assert len(await store.audit.lines()) == number + 1
+    store.audit.later(Happening(3.0, "me", "refused", "budget", ""))
+    assert (await store.audit.verify()).lines == 4
 
 
 async def test_closing_writes_what_is_queued(tmp_path: Path):
