@@ -44,6 +44,7 @@ class Security:
     vectors: tuple[Step, ...]  # the same for texts that are only turned into vectors: there may be many
     allowed: Step  # of them, the one that also holds where nobody is asked
     issued: Bearers | None = None
+    shown: Callable[[Token], None] = lambda _: None
     clock: Callable[[], float] = time.time
 
     async def known(self, token: str) -> Known | None:
@@ -51,7 +52,10 @@ class Security:
         if not token.startswith(PREFIX):
             return None if self.issued is None else await self.issued.known(token)
         found = self.tokens.by_hash(digest(token))
-        return Known(found.name, found.scopes) if found and found.valid(self.clock()) else None
+        if found is None or not found.valid(self.clock()):
+            return None
+        self.shown(found)
+        return Known(found.name, found.scopes)
 
 
 def secured(
@@ -65,7 +69,7 @@ def secured(
     borders = Borders(tokens, adopt)
     steps = borders, sanitiser, Images(table.image_urls)
     vectors = borders, replace(sanitiser, most=TEXTS)
-    return Security(tokens, watch, steps, vectors, borders.allowed, _issuer(config))
+    return Security(tokens, watch, steps, vectors, borders.allowed, _issuer(config), borders.shown)
 
 
 def _issuer(config: Config) -> Bearers | None:

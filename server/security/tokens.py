@@ -1,6 +1,7 @@
 """Virtual keys: made, told once, known by their hash from then on; and what each lets its caller do."""
 
 import hashlib
+import math
 import re
 import secrets
 import time
@@ -18,7 +19,7 @@ SCOPES = ("read", "generate", "admin")
 FOREIGN, SCOPED = "oauth:", "plenum:"  # of callers' names, and of our scopes at an issuer that has others too
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 MINUTE_S = 60.0
-REREAD_S = 1.0  # so soon a new token's limits hold; whether a token is good is looked up at every request
+REREAD_S = 1.0  # between looks at all tokens; one that is shown is looked up, and its limits hold from then on
 LOOP = 20  # the same question a minute: beyond that somebody's agent may be in a loop (guide §8.1)
 REMEMBERED = 4096  # callers, and questions a minute
 
@@ -69,6 +70,11 @@ class Borders:
         """The ask with its caller's models, nothing counted."""
         token = await self._token(ask.caller)
         return ask if token is None or not token.models else replace(ask, allowed_models=token.models)
+
+    def shown(self, token: Token) -> None:
+        """Somebody showed this valid token: what was known of its name otherwise holds no longer."""
+        if self._known is not None and self._known.get(token.name) != token:
+            self._read_at = -math.inf
 
     async def _token(self, caller: str) -> Token | None:
         now, before = self.clock(), self._known
