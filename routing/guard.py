@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Literal
 
 from providers.errors import ModelNotFound, ProviderError
 
@@ -80,6 +81,14 @@ class Guards:
         if not self._breakers and not self.cooldowns:
             return None
         return max(self._barriers(deployment, force=False), key=lambda barrier: barrier[1], default=None)
+
+    def standing(self, deployment: Deployment) -> Literal["open", "limited"] | None:
+        """What holds it back: a breaker, or a cooldown (a rate limit, a quota, a refused key). Changes nothing."""
+        names = deployment.endpoint, deployment.unit
+        breakers = [self._breakers[name] for name in names if name in self._breakers]
+        if any(breaker.wait_s() is not None for breaker in breakers):
+            return "open"
+        return "limited" if any(self.cooldowns.wait_s(name) is not None for name in names) else None
 
     def show(self) -> tuple[Barrier, ...]:
         """Every breaker, and every hold still running."""

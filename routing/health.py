@@ -38,6 +38,7 @@ class ModelHealth:
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
     success_rate: float | None = None
+    degraded: bool = False  # so many calls failed lately that others are better asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,10 @@ class Health:
         if (pulse := self._models.get(name)) is None:
             return ModelHealth()
         rate = pulse.outcomes.rate(self._clock())
-        return ModelHealth(*_percentiles(pulse.latencies), None if rate is None else 1 - rate)
+        if rate is None:
+            return ModelHealth(*_percentiles(pulse.latencies))
+        calls = pulse.outcomes.good + pulse.outcomes.bad
+        return ModelHealth(*_percentiles(pulse.latencies), 1 - rate, rate >= SICK_RATE and calls >= SICK_CALLS)
 
     def provider(self, name: str, barriers: Sequence[Barrier] = (), limiter: LimitView | None = None) -> ProviderHealth:
         """How a provider does, given what stands in its way (`Guards.show()`) and its limits."""

@@ -51,9 +51,10 @@ def list_models(house: House) -> ExactTool:
 def listing(app: Any, arguments: ListModels) -> dict[str, Any]:
     """The models that match, described."""
     known: Sequence[Deployment] = app.directory.deployments()
-    found = sorted((d for d in known if _matches(d, arguments)), key=_rank)
+    states = {d.name: status(app, d) for d in known if _matches(d, arguments)}
+    found = sorted((d for d in known if d.name in states), key=lambda d: _rank(d, states[d.name]))
     shown = found[: arguments.limit]
-    usable = sum(d.status in ("available", "degraded") for d in found)
+    usable = sum(state in ("available", "degraded") for state in states.values())
     summary = f"{len(found)} models match, {usable} can be asked now."
     if not known:
         summary = "No model is configured. Run `plenum keys set openai`, start Ollama, or serve with --demo."
@@ -85,9 +86,12 @@ def described(app: Any, deployment: Deployment) -> dict[str, Any]:
 
 
 def status(app: Any, deployment: Deployment) -> str:
-    """Its state now: as configured, unless the breaker holds it back."""
-    blocked = app.guard.blocked(deployment) if app.guard is not None and deployment.status == "available" else None
-    return "open" if blocked else deployment.status
+    """Its state now: as configured, unless it is held back or fails too often."""
+    if deployment.status != "available":
+        return deployment.status
+    held = app.guard.standing(deployment) if app.guard is not None else None
+    failing = app.health is not None and app.health.model(deployment.name).degraded
+    return held or ("degraded" if failing else "available")
 
 
 def health(app: Any, deployment: Deployment) -> dict[str, Any]:
@@ -107,6 +111,6 @@ def _matches(deployment: Deployment, wanted: ListModels) -> bool:
     )
 
 
-def _rank(deployment: Deployment) -> tuple[int, float, str]:
+def _rank(deployment: Deployment, state: str) -> tuple[int, float, str]:
     price = deployment.price.output if deployment.price else float("inf")
-    return _ORDER.index(deployment.status), price, deployment.name
+    return _ORDER.index(state), price, deployment.name

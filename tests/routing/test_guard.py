@@ -96,6 +96,7 @@ async def test_the_callers_own_faults_open_and_hold_nothing(guards, deployment, 
 async def test_limits_and_keys_cool_their_endpoint_or_model_without_a_vote(guards, deployment, told, error, scope):
     await call(guards, deployment(), error)
     assert guards.blocked(deployment())[1] > 5
+    assert guards.standing(deployment()) == "limited"
     assert (guards.blocked(deployment(model="other")) is None) == (scope == "model")
     (event,) = told.events
     assert isinstance(event, CooledDown) and event.model == ("m1" if scope == "model" else "")
@@ -145,6 +146,7 @@ async def test_only_the_first_report_counts(guards, deployment, told):
         for _ in range(9):
             permit.failed(Unavailable("x"))
     assert guards.blocked(deployment()) is None and len(told.endings) == 1
+    assert guards.standing(deployment()) is None
 
 
 async def test_being_asked_whether_it_is_blocked_changes_nothing(guards, deployment, clock):

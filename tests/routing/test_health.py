@@ -65,11 +65,13 @@ async def test_a_share_of_failures_degrades_it_and_an_open_breaker_makes_it_unhe
         await call(guards, deployment(), Unavailable("x") if i == 3 else None)
     view = look(health, guards)
     assert (view.status, view.reasons) == ("degraded", ("10% of 10 calls failed in the last 5 minutes",))
+    assert health.model("alpha/m1").degraded and guards.standing(deployment()) is None
     for _ in range(5):
         await call(guards, deployment(), Unavailable("x"))
     view = look(health, guards)
     assert (view.status, view.breaker, view.consecutive_failures, view.uptime_s) == ("unhealthy", "open", 5, 0.0)
     assert view.reasons[0] == "circuit open: 5 failures in a row, for 5 s"
+    assert guards.standing(deployment()) == "open"
 
 
 async def test_uptime_counts_from_when_the_breaker_closed(health, guards, deployment, clock):

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from household import opener_of, small_app
 
 from providers.simulator import load_scenario
+from routing.health import ModelHealth
 from routing.types import UNASKED, Receipt
 from server import callers
 from server.face import INSTRUCTIONS, face
@@ -223,6 +225,21 @@ async def test_models_are_listed_best_first_filtered_and_counted() -> None:
         assert (await session.call_tool("list_models", {"query": "SMART"})).structured_content["models"][0][
             "model"
         ] == "smart"
+
+
+async def test_a_models_status_is_what_holds_it_back_or_how_it_fails_and_what_can_be_asked_comes_first() -> None:
+    app = small_app()
+    held = {"sim/fast": "open"}
+    app.guard = SimpleNamespace(standing=lambda deployment: held.get(deployment.name))
+    app.health = SimpleNamespace(model=lambda name: ModelHealth(1.0, 2.0, 0.5, degraded=name == "sim/smart"))
+    async with client(app) as session:
+        told = (await session.call_tool("list_models", {})).structured_content
+        held["sim/fast"] = "limited"
+        again = (await session.call_tool("list_models", {"query": "fast"})).structured_content
+    states = [(model["id"], model["status"]) for model in told["models"]]
+    assert states == [("sim/smart", "degraded"), ("sim/fast", "open"), ("sim/slow", "no_key")]
+    assert "1 can be asked now" in told["summary"]
+    assert again["models"][0]["status"] == "limited"
 
 
 async def test_every_tool_says_that_it_only_reads_and_its_two_titles_agree() -> None:
