@@ -25,7 +25,7 @@ from server.config.world import World
 from server.telemetry.log import as_logfmt, log
 from server.telemetry.metrics import Metrics
 
-CALLS, ROUNDS = 100, 9
+CALLS, ROUNDS = 100, 16
 COLLECTOR = """
 import http.server
 class Take(http.server.BaseHTTPRequestHandler):
@@ -77,6 +77,7 @@ async def exported(app, first: int, spans, flush) -> float:
 async def main() -> dict:
     silent, heard, sent = [], [], []
     collector, spans, flush = exporter()
+    listeners = Metrics(), log(as_logfmt, lambda line: None)
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         async with opener(
@@ -85,11 +86,12 @@ async def main() -> dict:
             await cpu(app, 0)
             for number in range(ROUNDS):
                 first = 1_000 + number * 3 * CALLS
-                silent.append(await cpu(app, first))
-                ends = [app.hub.subscribe(one) for one in (Metrics(), log(as_logfmt, lambda line: None))]
-                heard.append(await cpu(app, first + CALLS))
-                for end in ends:
-                    end()
+                turns = [(silent, ()), (heard, listeners)]
+                for at, (taken, listening) in enumerate(turns if number % 2 else reversed(turns)):
+                    ends = [app.hub.subscribe(one) for one in listening]
+                    taken.append(await cpu(app, first + at * CALLS))
+                    for end in ends:
+                        end()
                 sent.append(await exported(app, first + 2 * CALLS, spans, flush))
     from opentelemetry import metrics, trace
 
