@@ -1,8 +1,10 @@
 """The price table a user fetched: kept as a file of the data folder, read again when it changes. Never fetched unasked."""
 
 import json
+import math
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
@@ -16,20 +18,26 @@ from providers.catalog.published import NOTHING, NotATable, Published, published
 FILE = "prices.json"
 LONGEST = 64 << 20  # bytes; models.dev's document has about 2 MiB
 TIMEOUT_S = 30.0
+LOOK_S = 1.0  # between looks at the file: every answer asks, and a new table may be in force a second later
 
 
 class Unfetched(Exception):
     """No table could be fetched; the words say why."""
 
 
-def kept(folder: Path) -> Callable[[], Published]:
-    """The table in force. A file that cannot be read is no table: `doctor` and `plenum prices` say so."""
+def kept(folder: Path, clock: Callable[[], float] = time.monotonic) -> Callable[[], Published]:
+    """The table in force, a second ago at most. A file that cannot be read is no table: `doctor` and `plenum prices` say so."""
+    table, until = NOTHING, -math.inf
 
     def _now() -> Published:
-        try:
-            return _read(folder / FILE, (folder / FILE).stat().st_mtime_ns)
-        except (OSError, NotATable):
-            return NOTHING
+        nonlocal table, until
+        if (now := clock()) >= until:
+            until = now + LOOK_S
+            try:
+                table = checked(folder)
+            except NotATable:
+                table = NOTHING
+        return table
 
     return _now
 
