@@ -131,7 +131,7 @@ class Connection:
 # By name where the type lives in a library only some upstreams need.
 _WORDS = {
     "FileNotFoundError": "its program was not found",
-    "PermissionError": "its program may not be run",
+    "PermissionError": "its program was not found, or may not be run",  # EACCES of any folder of PATH hides the rest
     "TimeoutError": "it did not answer in time",
     "ValidationError": "it answered what MCP does not allow",
     "ConnectError": "it could not be reached",
