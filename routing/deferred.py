@@ -2,55 +2,36 @@
 
 Each step is noted durably before it is taken. A line's money is reserved before its batch is handed in, and settled
 under the line's own id when its outcome is read: by whichever process does that. What nobody can tell – whether a
-batch was taken on whose reply never came – is asked of the provider, never guessed.
+batch was taken on whose reply never came – is asked of the provider, never guessed. Lines that ask the same are handed
+in and paid as one.
 Above: `server/deferring.py` (files). Below: `desk.py` (one line), the provider's `Batches`, the ledger.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import anyio
 
 from providers.errors import ConnectFailed, ProviderError, TimedOut, Unavailable
-from providers.types import Batches, Item, Outcome, Progress
+from providers.types import Item, Outcome, Progress
 
 from .batch import Count, Done, Line, counted
 from .desk import Desk, Planned
 from .errors import BudgetExceeded, ProvidersFailed, Refusal
 from .ports import Bill, Recall
-from .recall import digest
+from .recall import again, digest
 from .store.ledger import Closing, Settled
 from .store.pending import Pending
+from .tray import Job, State, Tray
 from .types import Ask, Result
 
 DOUBT_S = 60.0  # a request on its way when its sender died has arrived by then, or never will
 PAUSE_S = 1.0, 60.0  # between looks at a batch: at first, at most
 AT_ONCE = 64  # lines booked together: they share commits
-State = Literal["begun", "sending", "sent", "done", "void"]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One batch at one provider. `name` is 64 random bits: the ids of its lines' receipts begin with it.
-
-    `dressed` are the lines whose request was more than the line says (context, a conversation). `offset` is the file's.
-    """
-
-    name: str
-    deployment: str
-    lines: tuple[int, ...]
-    state: State
-    at: float
-    batch: str = ""
-    dressed: tuple[int, ...] = ()
-    offset: int = 0
-
-    def receipt(self, number: int) -> str:
-        """The id of a line's receipt, and of the line at the provider."""
-        return f"{self.name}-{number}"
+Told = Result | Refusal
 
 
 class Log(Protocol):
@@ -87,24 +68,12 @@ class Purse(Protocol):
     def amend(self, ask: str, closing: Closing) -> Pending[Settled]: ...
 
 
-@dataclass(slots=True)
-class Tray:
-    """Lines that go to one deployment, until there are enough of them."""
-
-    batches: Batches
-    lines: list[tuple[Line, Planned, int]] = field(default_factory=list[tuple[Line, Planned, int]])
-    bytes: int = 0
-
-    def full(self, size: int) -> bool:
-        """Whether a line of this size has no place any more."""
-        return len(self.lines) >= self.batches.most_items or (
-            bool(self.lines) and self.bytes + size > self.batches.most_bytes
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """`id` names the batch over all its runs, which may spend `usd` together. `sleep` waits between looks."""
+    """`id` names the batch over all its runs, which may spend `usd` together. `sleep` waits between looks.
+
+    With `joins` lines of one hand-in that ask the same, and may be given a cached answer, are paid once.
+    """
 
     id: str
     desk: Desk
@@ -116,6 +85,7 @@ class Deferred:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     doubt_s: float = DOUBT_S
     usd: float | None = None
+    joins: bool = True
     count: Count = field(default_factory=Count)
 
     async def run(self, *, wait: bool = True, stop: bool = False) -> Count:
@@ -143,10 +113,10 @@ class Deferred:
         if job.state == "sending":
             try:
                 batches = self.desk.batches(job.deployment)
-                found = await batches.find(job.name, len(job.lines), job.at)
+                found = await batches.find(job.name, len(job.items), job.at)
                 if found is None and (left := job.at + self.doubt_s - self.desk.wall()) > 0:
                     await self.sleep(min(left, self.doubt_s))
-                    found = await batches.find(job.name, len(job.lines), job.at)
+                    found = await batches.find(job.name, len(job.items), job.at)
             except (ProviderError, Refusal) as error:
                 self.count.stopped = self.count.stopped or _in_doubt(job, error)
                 return
@@ -157,7 +127,7 @@ class Deferred:
 
     async def _give_back(self, job: Job) -> None:
         nothing = Closing("released", 0, "estimated")
-        for pending in [self.purse.amend(job.receipt(number), nothing) for number in job.lines]:
+        for pending in [self.purse.amend(job.receipt(number), nothing) for number in job.items]:
             await pending.wait()
         self.log.note(replace(job, state="void"))
 
@@ -178,7 +148,7 @@ class Deferred:
             if (planned := await self._planned(line)) is None:
                 continue
             name = planned.hop.deployment.name
-            tray = trays.get(name) or trays.setdefault(name, Tray(self.desk.batches(name)))
+            tray = trays.get(name) or trays.setdefault(name, Tray(self.desk.batches(name), self.joins))
             try:
                 size = tray.batches.size(Item("", planned.request))
             except ProviderError as error:
@@ -186,9 +156,8 @@ class Deferred:
                 continue
             if tray.full(size):
                 await self._submit(trays.pop(name))
-                tray = trays.setdefault(name, Tray(tray.batches))
-            tray.lines.append((line, planned, offset))
-            tray.bytes += size
+                tray = trays.setdefault(name, Tray(tray.batches, self.joins))
+            tray.put(line, planned, offset, size)
         for tray in trays.values():
             if self.count.stopped is None:
                 await self._submit(tray)
@@ -216,13 +185,15 @@ class Deferred:
         wall, name = self.desk.wall, secrets.token_hex(8)
         deployment = tray.lines[0][1].hop.deployment.name
         offset = min(offset for *_, offset in tray.lines)
-        numbers = tuple(line.number for line, *_ in tray.lines)
-        job = Job(name, deployment, numbers, "begun", wall(), offset=offset)
+        job = Job(name, deployment, tuple(line.number for line, *_ in tray.lines), "begun", wall(), offset=offset)
         self.log.note(job)
         paid = await self._paid(job, tray.lines)
         dressed = tuple(line.number for line, planned in paid if _dressed(planned.trip.ask))
-        lines = tuple(line.number for line, _ in paid)
-        job = replace(job, lines=lines, dressed=dressed, state="sending" if paid else "void", at=wall())
+        joined = self._joined(tray, {line.number for line, _ in paid})
+        lines = [line for line, _ in paid] + [line for line, _ in joined]
+        numbers, twins = tuple(sorted(line.number for line in lines)), {line.number: first for line, first in joined}
+        state: State = "sending" if paid else "void"
+        job = replace(job, lines=numbers, twins=twins, dressed=dressed, state=state, at=wall())
         self.log.note(job)
         if not paid:
             return
@@ -230,10 +201,10 @@ class Deferred:
         try:
             batch = await tray.batches.submit(name, items)
         except ProviderError as error:
-            await self._refused(job, [line for line, _ in paid], error)
+            await self._refused(job, lines, error)
         else:
             self.log.note(replace(job, state="sent", batch=batch, at=wall()))
-            self.count.handed_in += len(lines)
+            self.count.handed_in += len(items)
 
     async def _paid(self, job: Job, lines: Sequence[tuple[Line, Planned, int]]) -> list[tuple[Line, Planned]]:
         """Those whose worst case could be reserved, in order."""
@@ -252,6 +223,13 @@ class Deferred:
                 for line, planned, _ in lines[start : start + AT_ONCE]:
                     tasks.start_soon(one, line, planned)
         return [paid[number] for number in sorted(paid)]
+
+    def _joined(self, tray: Tray, paid: Collection[int]) -> Sequence[tuple[Line, int]]:
+        """Those that ask the same as one that could be paid; the others wait with it."""
+        for _, first in tray.twins:
+            if first not in paid and self.count.poor is not None:
+                self.count.aside(self.count.poor)
+        return [(line, first) for line, first in tray.twins if first in paid]
 
     async def _refused(self, job: Job, lines: Sequence[Line], error: ProviderError) -> None:
         """The batch was not taken on, or nobody knows."""
@@ -289,15 +267,31 @@ class Deferred:
         return running
 
     async def _read(self, job: Job, progress: Progress, outcomes: dict[str, Outcome]) -> None:
-        for lines in _chunks(self.source.again(job), AT_ONCE):
+        shared: dict[int, Told | None] = dict.fromkeys(job.twins.values())
+        for lines in _chunks((line for line in self.source.again(job) if line.number not in job.twins), AT_ONCE):
             async with anyio.create_task_group() as tasks:
                 for line in lines:
                     id_ = job.receipt(line.number)
-                    tasks.start_soon(self._arrived, job, line, outcomes.get(id_) or _missing(id_, progress))
+                    tasks.start_soon(self._arrived, job, line, outcomes.get(id_) or _missing(id_, progress), shared)
+        for line in self.source.again(job) if job.twins else ():
+            if line.number in job.twins:
+                id_ = job.receipt(line.number)
+                await self._arrived(job, line, outcomes.get(id_) or _missing(id_, progress), shared)
         self.log.note(replace(job, state="done"))
 
-    async def _arrived(self, job: Job, line: Line, outcome: Outcome) -> None:
-        """Settle, keep, tell – in this order, so that whatever is cut off is done again and none of it twice."""
+    async def _arrived(self, job: Job, line: Line, outcome: Outcome, shared: dict[int, Told | None]) -> None:
+        """Tell what came of a line; `shared` is what is told of several. Only the one that was handed in has cost something."""
+        item = job.twins.get(line.number, line.number)
+        told = shared.get(item) or await self._settled(job, replace(line, number=item), outcome)
+        if item in shared:
+            shared[item] = told
+        if isinstance(told, Result):
+            self._tell(Done(line, told if item == line.number else again(told, "joined")))
+        else:
+            self._tell(Done(line, refusal=told))
+
+    async def _settled(self, job: Job, line: Line, outcome: Outcome) -> Told:
+        """Settle and keep – told comes after it, so that whatever is cut off is done again and none of it twice."""
         assert line.ask is not None, "handed in"
         id_, seconds = job.receipt(line.number), max(self.desk.wall() - job.at, 0.0)
         try:
@@ -308,8 +302,8 @@ class Deferred:
                 if isinstance(told, Result) and flight.found is None:
                     await flight.keep(told)
         except Refusal as refusal:
-            told = refusal
-        self._tell(Done(line, told) if isinstance(told, Result) else Done(line, refusal=told))
+            return refusal
+        return told
 
     def _ask(self, line: Line, ask: Ask) -> Ask:
         return replace(ask, part_of=self.id, request_id=f"{self.id}:{line.number}")

@@ -85,7 +85,7 @@ class Replay:
         while (running := self._running.get(name)) is not None:
             if (joined := await _join(running, key)) is not None:
                 self._tell("joined", joined)
-                yield Found(_again(joined, "joined"), ask)
+                yield Found(again(joined, "joined"), ask)
                 return
         twin = self._running[name] = Twin(key)
         try:
@@ -167,7 +167,7 @@ class Replay:
             return None
         result = Result(answer, receipt)
         self._tell(how, result)
-        return _again(result, how)
+        return again(result, how)
 
     def _tell(self, how: Cached, result: Result) -> None:
         if how in ("joined", "replayed"):
@@ -232,7 +232,8 @@ async def _join(twin: Twin, key: str) -> Result | None:
     return twin.outcome
 
 
-def _again(result: Result, how: Cached) -> Result:
+def again(result: Result, how: Cached) -> Result:
+    """A result given once more: it costs nothing."""
     return replace(result, receipt=replace(result.receipt, cached=how, cost_usd=0.0))
 
 

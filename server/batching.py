@@ -125,10 +125,11 @@ def placed(file: BinaryIO, defaults: Defaults, done: Container[int]) -> Iterator
 def reread(file: BinaryIO, defaults: Defaults, numbers: Collection[int], offset: int) -> Iterator[Line]:
     """These lines once more; the first of them begins at `offset`."""
     file.seek(offset)
+    wanted, last = frozenset(numbers), max(numbers)
     for number, (_, text) in enumerate(_split(file, offset), min(numbers)):
-        if number in numbers:
+        if number in wanted:
             yield _line(number, text, defaults, Ids())
-        if number >= max(numbers):
+        if number >= last:
             return
 
 

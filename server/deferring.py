@@ -13,8 +13,8 @@ from typing import BinaryIO
 from pydantic import TypeAdapter, ValidationError
 
 from routing.batch import Line
-from routing.deferred import Job
 from routing.store.sqlite.locks import taken
+from routing.tray import Job
 
 from .batching import Bits, Clash, Defaults, placed, reread
 

@@ -111,7 +111,8 @@ class Job:
         app, name = self.app, self.sink.batch
         with _log(how.folder / "batches", name) as log:
             source = FileSource(self.source, self.defaults, self.sink.done, log)
-            deferred = Deferred(name, app.desk, app.recall, app.purse, log, source, self._tell, usd=self.usd)
+            parts = app.desk, app.recall, app.purse, log, source, self._tell
+            deferred = Deferred(name, *parts, usd=self.usd, joins=app.config.cache.enabled)
             return await deferred.run(wait=how.wait, stop=how.stop)
 
     def _tell(self, one: Done, count: Count) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.types import Implementation
 
 from providers.simulator import Conduct, Scenario, parse_fault
 from providers.simulator.server import serve
@@ -35,11 +36,12 @@ price = {{ input = 1.0, output = 2.0 }}
 """
 
 
-def host(home: Path, config: str) -> Client:
+def host(home: Path, config: str, name: str = "mcp") -> Client:
     (home / "plenum.toml").write_text("[providers]\nauto = false\n" + config)
     keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG")}
     environment = {**keep, "PLENUM_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    return Client(StdioServerParameters(command=sys.executable, args=["-m", "server"], env=environment, cwd=str(home)))
+    server = StdioServerParameters(command=sys.executable, args=["-m", "server"], env=environment, cwd=str(home))
+    return Client(server, client_info=Implementation(name=name, version="1"))
 
 
 @pytest.mark.parametrize("dialect", WIRES)

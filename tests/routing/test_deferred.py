@@ -227,6 +227,87 @@ async def test_a_batch_whose_reply_was_lost_is_found_again(tmp_path, wire):
     place.answered_once()
 
 
+def twins(place: Place, **facts) -> None:
+    """Six lines of which the first, the third and the sixth ask the same."""
+    asked = [{"prompt": f"What is {n}+1?", **facts} for n in (1, 2, 1, 3, 4, 1)]
+    place.file.write_text("".join(f"{json.dumps(one)}\n" for one in asked))
+
+
+@EVERY
+async def test_lines_that_ask_the_same_are_handed_in_and_paid_once(tmp_path, wire):
+    async with serve(Scenario(batch_s=0.05)) as base:
+        twins(place := Place(tmp_path, base, wire))
+        first = await place.run(wait=False)
+        count = await place.run()
+        assert len(await place.handed_in()) == 1
+    assert (first.handed_in, first.waiting + first.answered) == (4, 6)
+    assert (count.answered + first.answered, count.repeated + first.repeated) == (6, 2)
+    told = {one["line"]: one for one in place.told()}
+    assert [told[n]["answer"][-2:] for n in range(1, 7)] == ["2.", "3.", "2.", "4.", "5.", "2."]
+    assert [told[n]["cached"] for n in range(1, 7)] == ["no", "no", "joined", "no", "no", "joined"]
+    assert told[3]["receipt"] == told[6]["receipt"] == told[1]["receipt"]
+    assert told[3]["cost_usd"] == told[6]["cost_usd"] == 0 < told[1]["cost_usd"]
+    ((state, lines, cost),) = place.attempts()
+    assert (state, lines, place.budget()) == (1, 4, (cost, 0))
+    assert sum(one["cost_usd"] for one in told.values()) == pytest.approx(cost / 1e9)
+
+
+@pytest.mark.parametrize("facts", [{"temperature": 0.7}, {"options": {"cache": "off"}}])
+async def test_lines_that_want_answers_of_their_own_get_them(tmp_path, facts):
+    async with serve(Scenario(batch_s=0.05)) as base:
+        twins(place := Place(tmp_path, base, "openai"), **facts)
+        await place.run()
+    assert [one["cached"] for one in place.told()] == ["no"] * 6
+    assert [row[:2] for row in place.attempts()] == [(1, 6)]
+
+
+async def test_where_nothing_is_cached_every_line_is_handed_in(tmp_path):
+    async with serve(Scenario(batch_s=0.05)) as base:
+        twins(place := Place(tmp_path, base, "openai"))
+        await place.run(joins=False)
+    assert [row[:2] for row in place.attempts()] == [(1, 6)]
+
+
+async def test_twins_of_a_line_that_failed_are_told_so_and_asked_again_with_it(tmp_path):
+    scenario = Scenario(models={"*": Conduct(script=(parse_fault("status:400"),))}, batch_s=0.05)
+    async with serve(scenario) as base:
+        twins(place := Place(tmp_path, base, "openai"))
+        count = await place.run()
+        assert (count.answered, count.codes) == (3, {"invalid_request": 3})
+        await place.run(again=True)
+    assert sorted(one["line"] for one in place.told()) == [1, 2, 3, 4, 5, 6]
+    assert not [one for one in place.told() if "error" in one]
+    assert [row[:2] for row in place.attempts()] == [(1, 4), (2, 1)]
+
+
+async def test_twins_of_a_line_that_cannot_be_paid_wait_with_it(tmp_path):
+    async with serve(Scenario(batch_s=0.05)) as base:
+        twins(place := Place(tmp_path, base, "openai"))
+        count = await place.run(usd=0.0)
+        assert (count.unpaid, count.handed_in, place.told()) == (6, 0, [])
+        assert await place.handed_in() == []
+
+
+async def test_cut_off_at_any_await_twins_have_one_answer_paid_once(tmp_path):
+    at, cancelled = 1, True
+    async with serve(Scenario(batch_s=0.01)) as base:
+        while cancelled:
+            (folder := tmp_path / str(at)).mkdir()
+            twins(place := Place(folder, base, "openai"))
+            with anyio.CancelScope() as scope:
+                await cut_off(place.run(), at, scope)
+            cancelled = scope.cancelled_caught
+            await place.run()
+            told = {one["line"]: (one["answer"][-2:], one["cost_usd"] > 0) for one in place.told()}
+            free = {3: ("2.", False), 6: ("2.", False)}
+            assert told == {1: ("2.", True), 2: ("3.", True), 4: ("4.", True), 5: ("5.", True)} | free, at
+            assert len(place.told()) == 6
+            settled = [row for row in place.attempts() if row[0] != 2]
+            assert [row[:2] for row in settled] == [(1, 4)] and place.budget() == (settled[0][2], 0)
+            at += 5
+    assert at > 20
+
+
 async def test_a_batch_that_never_arrived_is_handed_in_again_and_what_was_held_is_free(tmp_path):
     async with serve(Scenario(batch_s=0.05)) as base:
         place = Place(tmp_path, "http://127.0.0.1:9", "openai")
