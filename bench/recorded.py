@@ -222,10 +222,10 @@ class _Held:
     price: Price
     bound: int
 
-    async def settle(self, answer: Answer) -> Cost:
+    def settle(self, answer: Answer) -> Cost:
         return Cost(cost_usd(self.price, answer.usage.input, answer.usage.output), "priced")
 
-    async def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
+    def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
         if billed == "no" or answer is None:
             return Cost(0.0, "estimated")
         return Cost(cost_usd(self.price, answer.usage.input, answer.usage.output), "estimated")

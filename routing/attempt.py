@@ -136,10 +136,10 @@ class Caller:
                 async with self._protected(live, bill):
                     yield live
             except BaseException as error:
-                await self._abandon(live, live.error or error)
+                self._abandon(live, live.error or error)
                 raise
             if not live.done:
-                await self._abandon(live, None)
+                self._abandon(live, None)
 
     async def whole(
         self, trip: Trip, hop: Hop, landed: Callable[[Live], Awaitable[T]], heard: Callable[[], None] | None = None
@@ -155,7 +155,7 @@ class Caller:
                     heard()
                 if told and delta.kind == "text":
                     trip.tell(Progressed(trip.id, f"{hop.deployment.name} answers", delta.text, live.number))
-            await self.finish(live)
+            self.finish(live)
             return await landed(live)
         raise AssertionError("a call swallows nothing")
 
@@ -167,13 +167,13 @@ class Caller:
 
         return await self.whole(trip, Hop(deployment), as_it_is)
 
-    async def fail(self, live: Live, error: ProviderError) -> None:
+    def fail(self, live: Live, error: ProviderError) -> None:
         """A live stream broke after it was handed over: vote and settle now, while its reader is told."""
         if not live.done and live.permit is not None:
             live.permit.failed(error)
-        await self._abandon(live, error)
+        self._abandon(live, error)
 
-    async def finish(self, live: Live) -> None:
+    def finish(self, live: Live) -> None:
         """The stream has ended: hold the answer to its contract, then settle. Raises ProviderError."""
         stream, permit, slot = live.stream, live.permit, live.slot
         assert stream, "opened"
@@ -188,7 +188,7 @@ class Caller:
         latency, usage = self.clock() - live.started, answer.usage
         permit.succeeded(latency, live.ttft_s, usage.output)
         slot.settle(usage.input + usage.output, dict(stream.headers))
-        cost = await _booked(live.held.settle(answer))
+        cost = live.held.settle(answer)
         live.done = True
         self.traffic.answered(live.hop.deployment.name, latency, live.ttft_s, usage.output)
         self.traffic.prefixes.answered(live.request, live.hop.deployment.name)
@@ -226,12 +226,12 @@ class Caller:
         self.observer(AttemptStarted(trip.id, deployment.provider, deployment.model, live.number))
         trip.tell(Progressed(trip.id, f"asking {deployment.name}", draft=live.number))
 
-    async def _abandon(self, live: Live, error: BaseException | None) -> None:
+    def _abandon(self, live: Live, error: BaseException | None) -> None:
         if live.done:
             return
         live.done = True
         partial = live.partial
-        cost = await _booked(live.held.abandon(_billed(live, error), partial))
+        cost = live.held.abandon(_billed(live, error), partial)
         if not live.sent:
             return
         if isinstance(error, ProviderError):
@@ -256,12 +256,6 @@ class Caller:
         )
         live.trip.attempts.append(attempt)
         self.observer(AttemptEnded(live.trip.id, attempt))
-
-
-async def _booked(booking: Awaitable[Cost]) -> Cost:
-    with anyio.CancelScope(shield=True):  # what was bought is booked, whoever leaves
-        return await booking
-    raise AssertionError("a shield swallows nothing")
 
 
 def _billed(live: Live, error: BaseException | None) -> Billed:

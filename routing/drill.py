@@ -189,14 +189,14 @@ class _Till(NoPurse):
 class _Sale:
     bill: Bill
 
-    async def settle(self, answer: Answer) -> Cost:
+    def settle(self, answer: Answer) -> Cost:
         price = self.bill.deployment.price
         if price is None:
             return Cost(None, "unpriced")
         return Cost(cost_usd(price, max(0, answer.usage.input), max(0, answer.usage.output)), "estimated")
 
-    async def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
-        return Cost(0.0, "estimated") if billed == "no" or answer is None else await self.settle(answer)
+    def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
+        return Cost(0.0, "estimated") if billed == "no" or answer is None else self.settle(answer)
 
 
 def _share(ordered: Sequence[float], share: float) -> float:

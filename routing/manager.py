@@ -223,7 +223,7 @@ class ProviderManager:
         async with AsyncExitStack() as own:
             live = await own.enter_async_context(self._caller.call(trip, hop))
             if (first := await live.next()) is None:
-                await self._caller.finish(live)  # an end without content meets no contract: this raises
+                self._caller.finish(live)  # an end without content meets no contract: this raises
                 raise Truncated("the answer ended before it began")
             live.endless()
             stack.push_async_exit(own.pop_all())
@@ -240,9 +240,9 @@ class ProviderManager:
         try:
             if error is not None:
                 raise error
-            await self._caller.finish(live)
+            self._caller.finish(live)
         except ProviderError as broken:
-            await self._caller.fail(live, broken)
+            self._caller.fail(live, broken)
             trip.errors.append(broken)
             raise refusal(trip.errors[-1:], Stop("exhausted"), trip.receipt(self._clock()), ()) from None
         result = await self._arrive(trip, flight, live)

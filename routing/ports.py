@@ -35,13 +35,16 @@ class Cost:
 
 
 class Held(Protocol):
-    """Money held for one attempt. Exactly one of the methods counts; leaving without any settles the worst case."""
+    """Money held for one attempt. Exactly one of the methods counts; leaving without any settles the worst case.
 
-    async def settle(self, answer: Answer) -> Cost:
+    They note it at once and wait for nothing: no cancellation can come between an ending and its booking.
+    """
+
+    def settle(self, answer: Answer) -> Cost:
         """Book what the answer (or what there is of it) cost: reported, else priced by the model returned."""
         ...
 
-    async def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
+    def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
         """Book a failed or cancelled attempt: nothing if `unsent` or `no`, what came if `yes`, else a fair guess."""
         ...
 
@@ -307,10 +310,10 @@ def _part_bytes(part: Part) -> int:
 
 
 class _Free:
-    async def settle(self, answer: Answer) -> Cost:
+    def settle(self, answer: Answer) -> Cost:
         return Cost(answer.usage.cost_usd, "reported" if answer.usage.cost_usd else "unpriced")
 
-    async def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
+    def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
         del billed, answer
         return Cost(0.0, "estimated")
 

@@ -249,11 +249,11 @@ class Hold:
     async def __aexit__(self, *_: object) -> None:
         self.leave()
 
-    async def settle(self, answer: Answer) -> Cost:
+    def settle(self, answer: Answer) -> Cost:
         """Book what the answer cost."""
         return self._close("settled", charge(self._tracker.tariffs, self._bill, answer), answer, ok=True)
 
-    async def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
+    def abandon(self, billed: Billed, answer: Answer | None) -> Cost:
         """Book what a failed attempt cost."""
         found = charge_broken(self._tracker.tariffs, self._bill, billed, answer)
         ending = "released" if billed in ("unsent", "no") else "settled"

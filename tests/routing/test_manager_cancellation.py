@@ -81,13 +81,11 @@ class Held:
     house: House
     place: int
 
-    async def settle(self, answer):
-        await checkpoint()
+    def settle(self, answer):
         self.house.settled[self.place] += 1
         return Cost(0.5, "priced")
 
-    async def abandon(self, billed, answer):
-        await checkpoint()
+    def abandon(self, billed, answer):
         self.house.settled[self.place] += 1
         return Cost(0.0 if billed == "no" else 0.1, "estimated")
 

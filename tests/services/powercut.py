@@ -103,7 +103,7 @@ async def run(seed: int, calls: int) -> Counter:
             for n in range(calls):
                 async with recall.flight(ask(request_id=str(n))) as flight:
                     async with purse.hold(bill(str(n))) as held:
-                        await held.settle(answer())
+                        held.settle(answer())
                     said = Answer("x" * rng.randrange(3000))
                     await flight.keep(Result(said, Receipt(str(n))))
                 if rng.random() < 0.3:

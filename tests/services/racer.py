@@ -33,7 +33,7 @@ async def race(path: str, name: str, cap_usd: str) -> dict:
             for n in range(20):
                 try:
                     async with purse.hold(bill(f"{name}-{task}-{n}", tokens=(1, 0), of=DEAR)) as held:
-                        await held.settle(answer(usage=Usage(input=1)))
+                        held.settle(answer(usage=Usage(input=1)))
                     granted += 1
                 except BudgetExceeded:
                     refused += 1
@@ -53,7 +53,7 @@ async def pace(path: str, name: str, per_second: str, seconds: str) -> dict:
             async with purse.hold(bill(f"{name}-{n}", tokens=(1, 0), of=DEAR)) as held:
                 waits.append(time.perf_counter() - started)
                 await anyio.sleep(0.3)
-                await held.settle(answer(usage=Usage(input=1)))
+                held.settle(answer(usage=Usage(input=1)))
 
         begin = time.perf_counter()
         for n in range(int(float(per_second) * float(seconds))):

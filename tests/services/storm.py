@@ -75,7 +75,7 @@ async def worker(folder: str, port: str, cap_usd: str) -> None:
                             await stream.send(f"{name} {tokens}\n".encode())
                             await reader.receive_until(b"\n", 100)
                             said = Answer("x", usage=Usage(input=tokens), usage_seen=True)
-                            await held.settle(said)
+                            held.settle(said)
                     except BudgetExceeded:
                         await anyio.sleep(0.05)
                         continue

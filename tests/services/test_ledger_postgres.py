@@ -80,8 +80,8 @@ async def test_a_replica_not_heard_of_for_a_minute_is_dead_and_a_living_one_is_n
             assert await store.ledger.reclaim().wait() == 0
             dies(other)
             assert await store.ledger.reclaim().wait() == 1
-            await mine.settle(answer())
-            await held.settle(answer())  # it was not dead after all: what was booked stays booked
+            mine.settle(answer())
+            held.settle(answer())  # it was not dead after all: what was booked stays booked
         await other.ledger.reclaim().wait()
     await store.ledger.reclaim().wait()
     assert spent(store) == (3100, 0)
@@ -233,7 +233,7 @@ async def test_a_server_killed_under_load_comes_back_with_everything_that_was_ac
                 name, began = f"{task}-{n}", anyio.current_time()
                 try:
                     async with purse.hold(bill(name)) as held:
-                        await held.settle(answer())
+                        held.settle(answer())
                 except BudgetExceeded:  # refused while the server is away: nothing was sent
                     continue
                 await store.ledger.reclaim().wait()
@@ -264,7 +264,7 @@ async def test_a_server_that_stays_away_refuses_instead_of_hanging(own_postgres)
                 pytest.fail("spent what could not be booked")
         await anyio.to_thread.run_sync(own_postgres.start)
         async with purse.hold(bill("after")) as held:
-            await held.settle(answer())
+            held.settle(answer())
         await store.ledger.reclaim().wait()
         assert spent(store) == (1100, 0)
 

@@ -32,7 +32,7 @@ async def called(purse, name: str) -> float:
     """A call's seconds in the ledger. Raises BudgetExceeded."""
     began = time.monotonic()
     async with purse.hold(bill(name)) as held:
-        await held.settle(answer())
+        held.settle(answer())
     return time.monotonic() - began
 
 
@@ -92,7 +92,7 @@ async def test_what_was_bought_before_a_pause_is_given_and_booked_when_it_is_ove
         async with recall.flight(ask("bought")) as flight, purse.hold(bill("bought")) as held:
             own_postgres.pause()
             began = time.monotonic()
-            await held.settle(answer())
+            held.settle(answer())
             await flight.keep(Result(answer(), Receipt("bought")))  # told after the grace: the answer is not held back
         assert time.monotonic() - began < 1 + LATE_S
         own_postgres.resume()
@@ -106,7 +106,7 @@ async def test_what_is_owed_at_the_end_is_written_before_the_process_leaves(own_
         purse = tracker(store, 1e6)
         async with purse.hold(bill("last")) as held:
             own_postgres.pause()
-            await held.settle(answer())
+            held.settle(answer())
         await anyio.sleep(0.2)
         own_postgres.resume()
     assert rows(store, "SELECT ask, state FROM attempt") == [("last", 1)]

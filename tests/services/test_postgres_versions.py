@@ -44,7 +44,7 @@ async def of_version(number: int, url: str):
 
 async def spend(store, name: str) -> None:
     async with tracker(store, caps=[Cap("global", "day", 1.0)]).hold(bill(name)) as held:
-        await held.settle(answer())
+        held.settle(answer())
     await store.ledger.reclaim().wait()
 
 
@@ -101,7 +101,7 @@ async def test_old_and_new_together_never_pass_a_budget(server):
                 async with purse.hold(bill(name)) as held:
                     granted += 1
                     await anyio.sleep(0.05)
-                    await held.settle(answer())
+                    held.settle(answer())
             except BudgetExceeded:
                 return
 

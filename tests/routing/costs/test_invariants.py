@@ -47,9 +47,9 @@ async def walk(path: Path, steps, rng: random.Random) -> None:
                 context, held, held_for = open_.pop(which % len(open_))
                 used = Usage(input=rng.randint(0, held_for))
                 if step == "settle":
-                    await held.settle(answer("", usage=used))
+                    held.settle(answer("", usage=used))
                 elif step == "abandon":
-                    await held.abandon(rng.choice(["unsent", "no", "unknown", "yes"]), None)
+                    held.abandon(rng.choice(["unsent", "no", "unknown", "yes"]), None)
                 await context.__aexit__(None, None, None)
             elif step == "tick":
                 clock.now += rng.choice([60, 86_400, -3600])

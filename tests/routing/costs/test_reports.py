@@ -57,9 +57,9 @@ async def call(purse, name: str, *, ok: bool = True, at: float | None = None, **
         purse.clock.now = at
     async with purse.hold(bill(name, **facts)) as held:
         if ok:
-            await held.settle(answer())
+            held.settle(answer())
         else:
-            await held.abandon("no", None)
+            held.abandon("no", None)
 
 
 async def test_sums_by_every_key_agree_with_each_other_and_with_the_budget(store):
@@ -97,7 +97,7 @@ async def test_a_call_that_was_never_sent_is_no_call_of_anybody(store):
     clock, plan = Clock(), Plan(zone="UTC")
     purse = tracker(store, plan=plan, clock=clock)
     async with purse.hold(bill()) as held:
-        await held.abandon("unsent", None)
+        held.abandon("unsent", None)
     await store.ledger.reclaim().wait()
     books = accountant(store, clock, plan)
     report = await books.report(books.period("today"))
@@ -222,7 +222,7 @@ async def test_habits_are_read_from_the_books(store):
         b = bill(f"p{n}")
         request = replace(b.ask.request, system=long)
         async with purse.hold(replace(b, ask=replace(b.ask, request=request, history=25))) as held:
-            await held.settle(answer(usage=Usage(input=2000, output=10, cost_usd=0.004)))
+            held.settle(answer(usage=Usage(input=2000, output=10, cost_usd=0.004)))
     await store.ledger.reclaim().wait()
     habits = await store.books.habits(0, NOON + 1)
     assert habits.prefixes == (Repeat("alpha", "m1", 3, 6000, 0),)
@@ -258,7 +258,7 @@ async def test_no_call_changes_its_day_where_the_clocks_do(store) -> None:
     purse = tracker(store, 1.0, clock=clock)
     for number, clock.now in enumerate(moments):
         async with purse.hold(bill(f"r{number}")) as held:
-            await held.settle(answer())
+            held.settle(answer())
     await store.ledger.reclaim().wait()  # the last settlement is on disk then
     known = Known(lambda: Plan((), zone="Europe/Berlin"), tuple, flat, clock=clock)
     found = await Accountant(store.books, store.ledger, known).daily(Query(0.0, clock.now + 10, "all"))

@@ -24,7 +24,7 @@ async def test_the_worst_case_is_held_before_and_the_true_cost_is_booked_after(s
     purse = tracker(store, 1.0)
     async with purse.hold(bill()) as held:
         assert spent(store) == (0, 2000)
-        cost = await held.settle(answer())
+        cost = held.settle(answer())
     await quiet(store)
     assert (cost.usd, cost.basis) == (0.0011, "priced")
     assert spent(store) == (1100, 0)
@@ -33,9 +33,9 @@ async def test_the_worst_case_is_held_before_and_the_true_cost_is_booked_after(s
 async def test_a_second_settlement_changes_nothing(store):
     purse = tracker(store, 1.0)
     async with purse.hold(bill()) as held:
-        first = await held.settle(answer())
-        assert await held.settle(answer(usage=Usage(input=1, output=1))) == first
-        assert await held.abandon("no", None) == first
+        first = held.settle(answer())
+        assert held.settle(answer(usage=Usage(input=1, output=1))) == first
+        assert held.abandon("no", None) == first
     await quiet(store)
     assert spent(store) == (1100, 0)
     assert rows(store, "SELECT state, cost / 1000 FROM attempt") == [(1, 1100)]
@@ -63,7 +63,7 @@ async def test_a_hold_left_without_a_word_costs_the_worst_case_and_is_marked_unc
 async def test_an_abandoned_attempt_costs_what_came_of_it(store, billed, draft, micro, state):
     purse = tracker(store, 1.0)
     async with purse.hold(bill()) as held:
-        cost = await held.abandon(billed, draft)
+        cost = held.abandon(billed, draft)
     await quiet(store)
     assert cost.usd == pytest.approx(micro / 1e6)
     assert spent(store) == (micro, 0)
@@ -90,21 +90,21 @@ async def test_every_scope_a_call_counts_in_can_refuse_it(store):
         with pytest.raises(BudgetExceeded) as refused:
             for n in range(3):
                 async with purse.hold(bill(f"{number}-{n}", caller="eve", task="commit")) as held:
-                    await held.settle(answer(usage=Usage(input=800, output=100)))
+                    held.settle(answer(usage=Usage(input=800, output=100)))
         assert refused.value.scope == scope
         async with tracker(store, caps=[Cap("provider:beta", "day", 0.0)]).hold(bill(f"{number}-free")) as held:
-            await held.abandon("no", None)
+            held.abandon("no", None)
 
 
 async def test_one_max_cost_covers_all_attempts_of_an_ask(store):
     purse = tracker(store)
     async with purse.hold(bill("a", 1, max_cost_usd=0.0035)) as held:
-        await held.abandon("yes", answer(usage=Usage(input=1000, output=300)))  # 1,600 are gone
+        held.abandon("yes", answer(usage=Usage(input=1000, output=300)))  # 1,600 are gone
     with pytest.raises(BudgetExceeded, match="max_cost_usd"):
         async with purse.hold(bill("a", 2, max_cost_usd=0.0035)):
             pytest.fail("a retry went over the call's own cap")
     async with purse.hold(bill("b", 1, max_cost_usd=0.0035)) as held:  # another ask has its own
-        await held.settle(answer())
+        held.settle(answer())
 
 
 async def test_an_envelope_pays_for_everything_that_is_part_of_it(store):
@@ -112,26 +112,26 @@ async def test_an_envelope_pays_for_everything_that_is_part_of_it(store):
     with purse.envelope("fuse-1", 0.0045):
         for member in "ab":
             async with purse.hold(bill(member, part_of="fuse-1")) as held:
-                await held.settle(answer())
+                held.settle(answer())
         async with purse.hold(bill("judge", part_of="fuse-1")):  # 2,200 spent, 2,000 held of 4,500
             with pytest.raises(BudgetExceeded):
                 async with purse.hold(bill("repair", part_of="fuse-1")):
                     pytest.fail("the envelope was passed")
     async with purse.hold(bill("later", part_of="fuse-2")) as held:
-        await held.settle(answer())
+        held.settle(answer())
 
 
 async def test_a_free_call_is_possible_when_nothing_is_left(store):
     purse = tracker(store, 0.0)
     async with purse.hold(bill(of=deployment(price=Price(0.0, 0.0)))) as held:
-        cost = await held.settle(answer())
+        cost = held.settle(answer())
     assert (cost.usd, cost.basis) == (0.0, "priced")
 
 
 async def test_an_unpriced_call_is_flagged_never_zero_and_can_be_forbidden(store):
     purse = tracker(store, 1.0)
     async with purse.hold(bill(of=deployment(price=None))) as held:
-        cost = await held.settle(answer())
+        cost = held.settle(answer())
     assert (cost.usd, cost.basis) == (None, "unpriced")
     purse.plan = Plan(unpriced="refuse")
     with pytest.raises(BudgetExceeded, match="price of alpha/m1 is not known"):
@@ -142,7 +142,7 @@ async def test_an_unpriced_call_is_flagged_never_zero_and_can_be_forbidden(store
 async def test_a_reported_cost_wins_over_a_computed_one(store):
     purse = tracker(store, 1.0)
     async with purse.hold(bill()) as held:
-        cost = await held.settle(answer(usage=Usage(input=900, output=100, cost_usd=0.0007)))
+        cost = held.settle(answer(usage=Usage(input=900, output=100, cost_usd=0.0007)))
     await quiet(store)
     assert (cost.usd, cost.basis) == (0.0007, "reported")
     assert spent(store) == (700, 0)
@@ -155,7 +155,7 @@ async def test_the_model_that_answered_is_the_one_that_is_priced(store):
     costs = []
     for number, returned in enumerate(["m1", "m1-2026-10-01", "m2", "m9", ""]):
         async with purse.hold(bill(str(number))) as held:
-            costs.append((await held.settle(answer(model_returned=returned))).usd)
+            costs.append((held.settle(answer(model_returned=returned))).usd)
     assert costs == pytest.approx([0.0011, 0.0011, 0.011, 0.0011, 0.0011])
 
 
@@ -176,7 +176,7 @@ async def test_the_model_that_answered_is_the_one_that_is_priced(store):
 async def test_usage_that_cannot_be_true_is_booked_as_an_estimate_within_the_hold(store, usage):
     purse = tracker(store, 1.0)
     async with purse.hold(bill()) as held:
-        cost = await held.settle(answer(usage=usage))
+        cost = held.settle(answer(usage=usage))
     await quiet(store)
     assert cost.basis == "estimated"
     assert 0.001 <= cost.usd <= 0.002
@@ -187,7 +187,7 @@ async def test_a_settlement_above_its_hold_is_booked_alarmed_and_closes_the_budg
     told = Told()
     purse = tracker(store, 0.0025, observer=told)
     async with purse.hold(bill()) as held:
-        await held.settle(answer(usage=Usage(input=900, output=2000)))
+        held.settle(answer(usage=Usage(input=900, output=2000)))
     await quiet(store)
     assert spent(store) == (4900, 0)
     alert = told.of(BudgetAlert)[-1]
@@ -202,7 +202,7 @@ async def test_each_threshold_is_told_once_over_all_processes(store):
     one, two = (tracker(store, 0.01, observer=told) for _ in range(2))
     for n in range(8):
         async with (one, two)[n % 2].hold(bill(str(n))) as held:
-            await held.settle(answer())
+            held.settle(answer())
         await quiet(store)
     assert [round(alert.share, 2) for alert in told.of(BudgetAlert)] == [0.55, 0.88]
 
@@ -210,7 +210,7 @@ async def test_each_threshold_is_told_once_over_all_processes(store):
 async def test_a_budget_lowered_below_what_is_spent_refuses_and_one_raised_pays_again(store):
     purse = tracker(store, 1.0)
     async with purse.hold(bill("a")) as held:
-        await held.settle(answer())
+        held.settle(answer())
     await purse.adopt(Plan((Cap("global", "day", 0.0005),), zone="UTC"))
     with pytest.raises(BudgetExceeded):
         async with purse.hold(bill("b")):
@@ -218,13 +218,13 @@ async def test_a_budget_lowered_below_what_is_spent_refuses_and_one_raised_pays_
     assert purse.room_usd(ask(), deployment()) == pytest.approx(-0.0006)
     await purse.adopt(Plan((Cap("global", "day", 2.0),), zone="UTC"))
     async with purse.hold(bill("b")) as held:
-        await held.settle(answer())
+        held.settle(answer())
 
 
 async def test_a_budget_set_in_mid_month_knows_what_the_month_has_cost(store):
     purse = tracker(store, 1.0)
     async with purse.hold(bill("a")) as held, purse.hold(bill("open")):
-        await held.settle(answer())
+        held.settle(answer())
         await purse.adopt(Plan((Cap("provider:alpha", "month", 0.004),), zone="UTC"))
         with pytest.raises(BudgetExceeded, match=r"\$0.0009 left"):
             async with purse.hold(bill("b")):
@@ -235,12 +235,12 @@ async def test_two_processes_with_different_caps_each_keep_their_own_against_the
     rich, poor = tracker(store, 1.0), tracker(store, 0.004)
     for n in range(3):
         async with rich.hold(bill(f"r{n}")) as held:
-            await held.settle(answer())
+            held.settle(answer())
     with pytest.raises(BudgetExceeded, match="of \\$0.004 "):
         async with poor.hold(bill("p")):
             pytest.fail("the poorer one paid")
     async with rich.hold(bill("r9")) as held:
-        await held.settle(answer())
+        held.settle(answer())
 
 
 async def test_two_processes_in_different_time_zones_see_each_others_spending(store):
@@ -250,7 +250,7 @@ async def test_two_processes_in_different_time_zones_see_each_others_spending(st
         for purse in (east, west):
             if n < 2 and (purse, n) != (west, 1):
                 async with purse.hold(bill(f"{n}{purse.plan.zone}")) as held:
-                    await held.settle(answer())
+                    held.settle(answer())
     for purse in (east, west):
         with pytest.raises(BudgetExceeded):
             async with purse.hold(bill(f"last{purse.plan.zone}")):
@@ -263,8 +263,8 @@ async def test_a_new_day_opens_a_new_budget_and_an_old_hold_settles_in_its_own(s
     async with purse.hold(bill("a")) as held:
         clock.now += 86_400
         async with purse.hold(bill("b")) as fresh:
-            await fresh.abandon("no", None)
-        await held.settle(answer())
+            fresh.abandon("no", None)
+        held.settle(answer())
     await quiet(store)
     assert rows(store, "SELECT spent / 1000, held FROM budget ORDER BY starts") == [(1100, 0), (0, 0)]
 
@@ -273,7 +273,7 @@ async def test_a_clock_set_back_does_not_reopen_yesterday(store):
     clock = Clock(NOON - 11 * 3600)  # 01:00
     purse = tracker(store, 0.003, clock=clock)
     async with purse.hold(bill("a")) as held:
-        await held.settle(answer())
+        held.settle(answer())
     clock.now -= 2 * 3600  # 23:00 of the day before: its budget is whole
     with pytest.raises(BudgetExceeded):
         async with purse.hold(bill("b")):
@@ -288,7 +288,7 @@ async def test_at_the_edge_a_person_can_be_asked_and_say_yes_once(store):
     assert refused.value.may_ask
     purse.allow("a", refused.value.need_usd)
     async with purse.hold(bill("a")) as held:
-        await held.settle(answer())
+        held.settle(answer())
     with pytest.raises(BudgetExceeded):
         async with purse.hold(bill("b")):
             pytest.fail("one yes was taken for two")
@@ -322,7 +322,7 @@ async def test_a_thousand_callers_on_one_budget_never_pass_it(store):
         try:
             async with purse.hold(bill(str(n))) as held:
                 worst = max(worst, sum(spent(store)) if n % 20 == 0 else 0)
-                await held.settle(answer(usage=Usage(input=1000, output=500)))
+                held.settle(answer(usage=Usage(input=1000, output=500)))
         except BudgetExceeded:
             refused += 1
 
@@ -344,7 +344,7 @@ async def test_three_thousand_random_cancellations_leave_nothing_held(store):
         with anyio.move_on_after(rng.choice([0.0, 0.001, 0.02, 0.05, 5])) as scope:
             async with purse.hold(bill(str(n))) as held:
                 await anyio.lowlevel.checkpoint()
-                await held.settle(answer())
+                held.settle(answer())
         cancelled += scope.cancelled_caught
 
     async with anyio.create_task_group() as tasks:

@@ -124,13 +124,13 @@ async def test_a_full_disk_refuses_calls_settles_open_ones_and_heals(store):
         with pytest.raises(BudgetExceeded, match="disk holding Plenum's ledger is full") as refused:
             for n in range(5_000):
                 async with purse.hold(bill(str(n))) as other:
-                    await other.settle(answer())
+                    other.settle(answer())
         assert "Free some space" in refused.value.hint
         assert {event.state for event in told.of(StoreFailed)} == {"full"}
-        await held.settle(answer())
+        held.settle(answer())
     await limit_pages(store, 10**6)
     async with purse.hold(bill("after")) as held:
-        await held.settle(answer())
+        held.settle(answer())
     await store.ledger.reclaim().wait()
     await store.ledger.reclaim().wait()
     assert purse.unsettled == {}
@@ -145,13 +145,13 @@ async def test_a_settlement_that_cannot_be_written_keeps_its_hold_and_is_tried_a
         await store.writer.submit(
             lambda db: db.execute("CREATE TRIGGER no BEFORE UPDATE ON attempt BEGIN SELECT RAISE(ABORT, 'no'); END")
         ).wait()
-        cost = await held.settle(answer())
+        cost = held.settle(answer())
     await store.ledger.reclaim().wait()
     assert cost.usd == 0.0011
     assert spent(store) == (0, 2000) and len(purse.unsettled) == 1
     await store.writer.submit(lambda db: db.execute("DROP TRIGGER no")).wait()
     async with purse.hold(bill("b")) as held:
-        await held.settle(answer())
+        held.settle(answer())
     await store.ledger.reclaim().wait()
     assert spent(store) == (2200, 0) and purse.unsettled == {}
 
@@ -195,7 +195,7 @@ async def test_a_damaged_file_is_never_replaced_silently(tmp_path: Path, damage:
             purse = tracker(store, 1e6)
             for n in range(200):
                 async with purse.hold(bill(str(n))) as held:
-                    await held.settle(answer())
+                    held.settle(answer())
         content = bytearray(path.read_bytes())
         content[:4096] = bytes(4096)
         path.write_bytes(content)
@@ -267,8 +267,8 @@ async def test_only_the_dead_are_reclaimed_at_what_they_held(store, tmp_path: Pa
             assert await store.ledger.reclaim().wait() == 0
             other.owner.close()  # what the kernel does when a process is killed
             assert await store.ledger.reclaim().wait() == 1
-            await mine.settle(answer())
-            await held.settle(answer())  # it was not dead after all: what was booked stays booked
+            mine.settle(answer())
+            held.settle(answer())  # it was not dead after all: what was booked stays booked
         await other.ledger.reclaim().wait()
         await store.ledger.reclaim().wait()
     assert spent(store) == (2000 + 1100, 0)
@@ -299,7 +299,7 @@ async def test_the_running_sums_are_what_the_attempts_add_up_to(store):
     purse = tracker(store, 1.0)
     for n in range(30):
         async with purse.hold(bill(str(n), caller=f"c{n % 3}")) as held:
-            await held.settle(answer(usage=Usage(input=n + 1, output=n)))
+            held.settle(answer(usage=Usage(input=n + 1, output=n)))
     await store.ledger.reclaim().wait()
     ((total,),) = rows(store, "SELECT sum(cost) FROM attempt")
     assert rows(store, "SELECT spent, held FROM budget") == [(total, 0)]
@@ -308,7 +308,7 @@ async def test_the_running_sums_are_what_the_attempts_add_up_to(store):
 async def test_an_attempt_is_settled_by_the_first_who_says_so_and_only_once(store):
     purse = tracker(store, 1.0)
     async with purse.hold(bill()) as held:
-        await held.settle(answer())
+        held.settle(answer())
     await store.ledger.reclaim().wait()
     again = await store.ledger.settle(1, Closing("settled", 10**9, "priced"), purse.plan.limits).wait()
     assert not again.fresh
@@ -321,7 +321,7 @@ async def test_forgetting_takes_texts_and_receipts_and_leaves_the_money(store):
     for name in ("old", "new"):
         recall.clock.now = NOON - 86_400 * 40 if name == "old" else NOON
         async with recall.flight(ask(name, request_id=name)) as flight, purse.hold(bill(name)) as held:
-            await held.settle(answer())
+            held.settle(answer())
             await flight.keep(Result(answer("secret"), Receipt(name)))
     assert await store.archive.forget_before(NOON - 86_400 * 30).wait() == 1
     assert rows(store, "SELECT id FROM receipt") == [("new",)] == rows(store, "SELECT done FROM claim")

@@ -36,7 +36,7 @@ async def test_the_past_holds_receipt_turn_and_the_name_asked_for(store) -> None
     purse = tracker(store, 1.0)
     for number in range(3):
         async with purse.hold(bill(f"g_{number}")) as held:
-            await held.settle(answer())
+            held.settle(answer())
         turn = pack(Turn(ask(f"question {number}").request.messages)) if number else None
         body = pack(Receipt(f"g_{number}", provider="alpha", model="m1"))
         await store.archive.keep(Record(f"g_{number}", "local", 100.0 + number, "k", body, None, turn)).wait()
