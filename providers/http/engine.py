@@ -7,15 +7,15 @@ Nothing here knows a dialect or a deadline on content.
 """
 
 import ssl
-from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
 import aiohttp
 import anyio
 import httpx
 from httpx_aiohttp import AiohttpTransport
-from httpx_aiohttp.transport import AiohttpResponseStream
 
 from ..errors import Billed, ConnectFailed, Malformed, ProviderError, Truncated, Unavailable
 
@@ -36,7 +36,6 @@ _CAUSES: tuple[tuple[type[BaseException], type[ProviderError], Billed, str], ...
     (aiohttp.InvalidURL, ConnectFailed, "no", "has a base URL that cannot be called"),
     (aiohttp.NonHttpUrlClientError, ConnectFailed, "no", "has a base URL that cannot be called"),
     (aiohttp.ClientError, Unavailable, "unknown", "could not be called"),
-    (httpx.UnsupportedProtocol, ConnectFailed, "no", "has a base URL that cannot be called"),
     (httpx.InvalidURL, ConnectFailed, "no", "has a base URL that cannot be called"),
     (UnicodeError, ConnectFailed, "no", "has a key or header with characters HTTP does not allow"),
     (ValueError, ConnectFailed, "no", "has a key or header with characters HTTP does not allow"),
@@ -45,12 +44,11 @@ _CAUSES: tuple[tuple[type[BaseException], type[ProviderError], Billed, str], ...
 
 
 def fault(error: Exception) -> ProviderError:
-    """What a failure before the head means. The transport chains the true cause below its own guess."""
-    cause = error.__cause__ if isinstance(error, httpx.TransportError) and error.__cause__ else error
+    """What a failure before the head means."""
     for source, kind, billed, what in _CAUSES:
-        if isinstance(cause, source):
+        if isinstance(error, source):
             return kind(f"The provider {what}.", billed=billed)
-    return Unavailable(f"The call failed ({type(cause).__name__}).", billed="unknown")
+    return Unavailable(f"The call failed ({type(error).__name__}).", billed="unknown")
 
 
 @cache
@@ -61,11 +59,22 @@ def trust() -> ssl.SSLContext:
     return context
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """All of a request but its body, in the words of the transport's session: the same for call after call."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)  # the key is among them
+    timeout: aiohttp.ClientTimeout
+
+
 class Transport(AiohttpTransport):
     """The transport without memory and without hidden limits. Bound to the loop of its first request."""
 
     def __init__(self, *, connections: int, keepalive_s: float, tls: ssl.SSLContext, proxy: str | None) -> None:
-        super().__init__(verify=tls, trust_env=False, proxy=httpx.Proxy(proxy) if proxy else None)
+        through = httpx.Proxy(proxy) if proxy else None
+        super().__init__(verify=tls, trust_env=False, proxy=through)
 
         def session() -> aiohttp.ClientSession:
             return aiohttp.ClientSession(
@@ -74,10 +83,29 @@ class Transport(AiohttpTransport):
                 skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
                 max_line_size=MAX_HEAD_LINE,
                 max_field_size=MAX_HEAD_LINE,
+                auto_decompress=False,
                 trust_env=False,
             )
 
         self.client = session
+        self._proxy: dict[str, Any] = {}
+        if through is not None:
+            auth = aiohttp.BasicAuth(*through.auth) if through.auth else None
+            self._proxy = {"proxy": str(through.url), "proxy_auth": auth, "proxy_headers": through.headers}
+
+    async def send(self, form: Form, body: bytes | None) -> aiohttp.ClientResponse:
+        """As `handle_async_request` does it, without an `httpx.Response` whose stream would be unwrapped at once."""
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self.get_client()
+        return await self.client.request(
+            form.method,
+            form.url,
+            headers=form.headers,
+            data=body or None,
+            timeout=form.timeout,
+            allow_redirects=False,
+            **self._proxy,
+        )
 
 
 class Engine:
@@ -89,24 +117,21 @@ class Engine:
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    async def send(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | None, connect_s: float
-    ) -> "AiohttpReply":
-        """Send and wait for the head. `connect_s` bounds the wait for a connection; nothing else is bounded here."""
-        timeout = {"connect": connect_s, "pool": connect_s, "read": None}
+    def form(self, method: str, url: str, headers: Mapping[str, str], connect_s: float) -> Form:
+        """Prepare requests, which costs as much as sending one. `connect_s` bounds the wait for a connection."""
         try:
-            request = httpx.Request(method, _url(url), headers=headers, content=body, extensions={"timeout": timeout})
-            response = await self._transport.handle_async_request(request)
+            target, head = str(httpx.URL(url)), dict(httpx.Headers(headers))
         except Exception as error:  # noqa: BLE001 - whatever the engine throws, callers see one of ours
             raise fault(error) from None
-        stream = cast("AiohttpResponseStream", response.stream)
-        return AiohttpReply(stream._aiohttp_response)  # type: ignore[reportPrivateUsage]  # noqa: SLF001 - see AiohttpReply
+        # aiohttp's `connect` covers the wait for a place in the pool too; nothing else is bounded here
+        return Form(method, target, head, aiohttp.ClientTimeout(connect=connect_s, sock_connect=connect_s))
 
-
-@lru_cache(maxsize=512)
-def _url(url: str) -> httpx.URL:
-    """Parsed once: a provider has a handful of them, and parsing costs as much as sending."""
-    return httpx.URL(url)
+    async def send(self, form: Form, body: bytes | None) -> "AiohttpReply":
+        """Send and wait for the head."""
+        try:
+            return AiohttpReply(await self._transport.send(form, body))
+        except Exception as error:  # noqa: BLE001 - whatever the engine throws, callers see one of ours
+            raise fault(error) from None
 
 
 class AiohttpReply:

@@ -5,31 +5,34 @@ tells the truth.
 
 import json
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar, cast
-
-import anyio
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..batches import BatchWire
 from ..dialects import Call, CountDialect, Dialect, EmbedDialect, ListDialect, read_json
-from ..errors import BadRequest, Malformed, TimedOut
+from ..errors import BadRequest, Malformed
 from ..types import Embeddings, Listed, ModelCard, Request, Stream
 from .batching import HttpBatches
-from .reading import SHAPE, document, refusal
+from .exchange import Exchange
+from .reading import SHAPE, document
 from .session import Http, Reply
 from .silence import Silence
 from .stream import HttpStream
 
+if TYPE_CHECKING:
+    from .engine import Engine, Form
+
 T = TypeVar("T")
 
 MAX_PAGES = 50  # of a model list; the longest known has 7
+MOST_FORMS = 64  # prepared requests; some paths name a model, or a batch
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 # Asked for explicitly, so that nobody in between adds its own: no compression (a bomb is refused before it is opened).
-_ALWAYS = (("accept-encoding", "identity"), ("user-agent", "plenum"))
+_ALWAYS = {"accept-encoding": "identity", "user-agent": "plenum"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,8 @@ class HttpProvider:
         self.card = card
         self._key = key
         self._timeouts = timeouts
+        self._forms: dict[tuple[object, ...], Form] = {}
+        self._forms_key: str | None = None
         if hasattr(dialect, "render_embed"):
             self.embed = partial(_embed, self, cast("EmbedDialect", dialect))
         if hasattr(dialect, "render_list"):
@@ -90,14 +95,7 @@ class HttpProvider:
 
     def open(self, request: Request, model: str) -> AbstractAsyncContextManager[Stream]:
         """Ask `model`. Leaving early closes the connection at once."""
-        return self._open(request, self.card(model))
-
-    @asynccontextmanager
-    async def _open(self, request: Request, card: ModelCard) -> AsyncGenerator[Stream]:
-        call = self.dialect.render(request, card, stream="streaming" in card.capabilities)
-        silence = self.silence()
-        async with self.sent(call, silence) as reply:
-            yield HttpStream(reply, self.dialect.fold(card), silence, call.warnings)
+        return _Question(self, request, self.card(model))
 
     async def fetch(self, call: Call) -> Any:
         """Send a call that is answered by one JSON document, and read that. Raises ProviderError."""
@@ -107,38 +105,57 @@ class HttpProvider:
 
     def silence(self) -> Silence:
         """The clock of one call, started."""
-        return Silence(self._timeouts.idle, self._timeouts.total, anyio.current_time())
+        return Silence(self._timeouts.idle, self._timeouts.total)
 
-    @asynccontextmanager
-    async def sent(self, call: Call, silence: Silence) -> AsyncGenerator[Reply]:
+    def sent(self, call: Call, silence: Silence) -> Exchange:
         """Send, wait for the head, refuse everything but success; whatever happens then, close."""
-        reply = await self._send(call)
-        try:
-            silence.watch(reply.close)
-            if not 200 <= reply.status < 300:
-                raise await refusal(reply, self.dialect)
-            yield reply
-        finally:
-            silence.stop()
-            reply.close()
+        return Exchange(partial(self._send, call), self.dialect, silence)
 
     async def _send(self, call: Call) -> Reply:
-        limit = min(self._timeouts.idle, self._timeouts.total)
         engine = self._http.engine(self._route.tls, self._route.proxy)
-        url, headers, body = self._base + call.path.lstrip("/"), self._headers(call), _body(call)
-        with anyio.move_on_after(limit):
-            return await engine.send(call.method, url, headers, body, self._timeouts.connect)
-        raise TimedOut(f"The provider did not begin to answer within {limit:g} s.")
+        return await engine.send(self._form(engine, call), _body(call))
 
-    def _headers(self, call: Call) -> Sequence[tuple[str, str]]:
+    def _form(self, engine: "Engine", call: Call) -> "Form":
+        """Prepared once for each path and kind of body; a new key begins anew, so that an old one is not kept."""
+        key, kind = self._key(), (call.method, call.path, call.body is None, *call.headers.items())
+        if key != self._forms_key or len(self._forms) >= MOST_FORMS:
+            self._forms.clear()
+            self._forms_key = key
+        form = self._forms.get(kind)
+        if form is None:
+            url = self._base + call.path.lstrip("/")
+            form = self._forms[kind] = engine.form(call.method, url, self._headers(call, key), self._timeouts.connect)
+        return form
+
+    def _headers(self, call: Call, key: str | None) -> Mapping[str, str]:
         kind = {"content-type": "application/json"} if call.body is not None else {}  # FastAPI's strict mode: else 422
-        own = {**kind, **self._signed(self._key()), **call.headers, **self._route.headers}
-        return [*_ALWAYS, *own.items()]
+        return {**_ALWAYS, **kind, **self._signed(key), **call.headers, **self._route.headers}
 
     def _signed(self, key: str | None) -> Mapping[str, str]:
         if key is None or not self._route.key_header or key.startswith("eyJ"):
             return self.dialect.headers(key)
         return {**self.dialect.headers(None), self._route.key_header: key}
+
+
+class _Question:
+    """What `open` returns: entering asks, leaving closes."""
+
+    __slots__ = ("_card", "_exchange", "_provider", "_request")
+
+    def __init__(self, provider: HttpProvider, request: Request, card: ModelCard) -> None:
+        self._provider = provider
+        self._request = request
+        self._card = card
+
+    async def __aenter__(self) -> HttpStream:
+        provider, card = self._provider, self._card
+        call = provider.dialect.render(self._request, card, stream="streaming" in card.capabilities)
+        silence, fold = provider.silence(), provider.dialect.fold(card)
+        self._exchange = provider.sent(call, silence)
+        return HttpStream(await self._exchange.__aenter__(), fold, silence, call.warnings)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._exchange.close()
 
 
 def _body(call: Call) -> bytes | None:

@@ -4,7 +4,12 @@ It ends the *reply*, never the caller's own code: time the caller takes between 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+from ..errors import TimedOut
+
+T = TypeVar("T")
 
 
 class Silence:
@@ -15,20 +20,36 @@ class Silence:
 
     __slots__ = ("_end", "_expire", "_idle_s", "_loop", "_since", "_timer", "expired", "why")
 
-    def __init__(self, idle_s: float, total_s: float, began: float) -> None:
+    def __init__(self, idle_s: float, total_s: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._idle_s = idle_s
-        self._end = began + total_s
-        self._since: float | None = began
-        self._expire: Callable[[], None] | None = None
+        self._since: float | None = self._loop.time()
+        self._end = self._since + total_s
+        self._expire: Callable[[], object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.expired = False
         self.why = ""
 
-    def watch(self, expire: Callable[[], None]) -> None:
-        """Begin; `expire` must wake whoever waits."""
+    def watch(self, expire: Callable[[], object]) -> None:
+        """Begin, or go on with another `expire`; it must wake whoever waits."""
         self._expire = expire
-        self._timer = self._loop.call_at(self._deadline(self._loop.time()), self._look)
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline(self._loop.time()), self._look)
+
+    async def bound(self, head: Awaitable[T]) -> T:
+        """Await a head: before it came there is nothing to close, only this wait to cancel. Raises TimedOut.
+
+        Told from a cancellation by somebody else as `asyncio.timeout` tells it, without a timer of its own.
+        """
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        before = task.cancelling()
+        self.watch(task.cancel)
+        try:
+            return await head
+        except asyncio.CancelledError:
+            if self.expired and task.uncancel() <= before:
+                raise TimedOut(f"The provider did not begin to answer. {self.why}") from None
+            raise
 
     def waiting(self) -> None:
         """The caller asks for more; waiting for content begins, unless it has begun."""

@@ -117,7 +117,7 @@ async def _read(name: str, media: str, pieces: list[bytes]) -> None:
     async def settle() -> None: ...
 
     reply = SimpleNamespace(status=200, headers={"content-type": media}, read=read, settle=settle, close=lambda: None)
-    stream = HttpStream(reply, dialect(name).fold(ModelCard("m")), Silence(5, 5, anyio.current_time()), ())
+    stream = HttpStream(reply, dialect(name).fold(ModelCard("m")), Silence(5, 5), ())
     try:
         async for _ in stream:
             pass

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from providers.dialects import load
+from providers.dialects import Call, load
 from providers.errors import AuthenticationFailed, ConnectFailed, ProviderError, RateLimited, TimedOut
 from providers.http import Http, HttpProvider, Route, Timeouts
 from providers.simulator import Conduct, Scenario, parse_fault, serve
@@ -63,6 +63,33 @@ async def test_a_rotated_key_is_used_by_the_next_call_and_stays_in_a_header():
         await asked(gate)
         await asked(gate)
     assert seen == ["sk-one", "sk-two"]
+
+
+async def test_what_is_prepared_for_a_path_is_used_again_bounded_and_forgotten_with_its_key():
+    prepared = []
+
+    class Preparing:
+        def form(self, method, url, headers, connect_s):
+            prepared.append((method, url, headers["authorization"], headers.get("content-type")))
+            return prepared[-1]
+
+    async with Http() as http:
+        keys = ["one"]
+        gate = provider(http, "https://me.example", key=lambda: keys[-1])
+        asked, listed = Call("/chat", {}), Call("/models", method="GET")
+        for call in (asked, listed, asked, listed):
+            gate._form(Preparing(), call)
+        base = "https://me.example/openai/v1"
+        assert prepared == [
+            ("POST", f"{base}/chat", "Bearer one", "application/json"),
+            ("GET", f"{base}/models", "Bearer one", None),
+        ]
+        keys.append("two")
+        gate._form(Preparing(), asked)
+        assert prepared[-1][2] == "Bearer two" and "one" not in str(gate._forms)
+        for number in range(200):
+            gate._form(Preparing(), Call(f"/batches/{number}", method="GET"))
+        assert len(gate._forms) <= 64
 
 
 async def test_a_header_named_for_the_key_takes_it_in_place_of_the_dialects():

@@ -53,7 +53,7 @@ def test_any_bytes_end_in_an_answer_or_in_one_error_of_ours(dialect, media, item
     pieces = [body[at : at + width] for at in range(0, len(body), width)]
 
     async def read() -> None:
-        silence = Silence(5, 5, anyio.current_time())
+        silence = Silence(5, 5)
         stream = HttpStream(Told(media, pieces), load(dialect).fold(ModelCard("m")), silence, ())
         try:
             async for _ in stream:
