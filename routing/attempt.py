@@ -202,7 +202,7 @@ class Caller:
             tokens += trip.decision.sizes.estimate(deployment.card)
         async with (
             self.gate.slot(deployment, tokens, trip.deadline) as live.slot,
-            self.guard.admit(deployment, force=live.hop.force) as live.permit,
+            self.guard.admit(deployment, force=live.hop.force, probe=not live.hop.hedge) as live.permit,
         ):
             self._starts(live)
             try:

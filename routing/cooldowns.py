@@ -109,6 +109,11 @@ class Cooldowns:
             return f"{hold.reason}; somebody is looking", min(hold.looking_until - now, self._settings.first_s)
         return None
 
+    def trial(self, name: str) -> bool:
+        """Whether a hold allows one look when its time is up, and no more until that went well."""
+        hold = self._holds.get(name)
+        return hold is not None and hold.trial
+
     def look(self, name: str) -> bool:
         """Take the one look a hold allows when its time is up. False where no look is needed."""
         hold = self._holds.get(name)

@@ -68,19 +68,20 @@ class Guards:
         self._forced: dict[str, float] = {}
         self._units: dict[str, Deployment] = {}  # a deployment of each name seen, to say whose it is
 
-    def admit(self, deployment: Deployment, *, force: bool = False) -> "Admission":
-        """A permit for one call. Entering raises CircuitOpen.
+    def admit(self, deployment: Deployment, *, force: bool = False, probe: bool = True) -> "Admission":
+        """A permit for one call. Entering raises CircuitOpen; without `probe`, also where the call would be one.
 
         `force` is the panic rule: when nothing else is left, one call in five seconds goes past an open breaker or a
         guess of ours, but never past a wait the provider stated, an empty account or a dead key.
         """
-        return Admission(self, deployment, force=force)
+        return Admission(self, deployment, force=force, probe=probe)
 
-    def blocked(self, deployment: Deployment) -> tuple[str, float] | None:
+    def blocked(self, deployment: Deployment, *, probe: bool = True) -> tuple[str, float] | None:
         """Why and for how many seconds this deployment is held back, None if it is not. Changes nothing."""
         if not self._breakers and not self.cooldowns:
             return None
-        return max(self._barriers(deployment, force=False), key=lambda barrier: barrier[1], default=None)
+        barriers = self._barriers(deployment, force=False, probe=probe)
+        return max(barriers, key=lambda barrier: barrier[1], default=None)
 
     def standing(self, deployment: Deployment) -> Literal["open", "limited"] | None:
         """What holds it back: a breaker, or a cooldown (a rate limit, a quota, a refused key). Changes nothing."""
@@ -104,10 +105,10 @@ class Guards:
         freed = [key for key in chosen if self.cooldowns.reset(key)]
         return len(closed) + len(freed)
 
-    def enter(self, deployment: Deployment, *, force: bool) -> tuple[Ticket, Ticket | None]:
+    def enter(self, deployment: Deployment, *, force: bool, probe: bool) -> tuple[Ticket, Ticket | None]:
         """Tickets of the endpoint's breaker and of the model's own, if it has one (admissions call this)."""
         endpoint, model = deployment.endpoint, deployment.unit
-        for why, wait_s in self._barriers(deployment, force=force):
+        for why, wait_s in self._barriers(deployment, force=force, probe=probe):
             raise CircuitOpen(wait_s, why)
         if force and (barrier := self.blocked(deployment)):
             self._spend_force(endpoint, barrier)
@@ -129,13 +130,15 @@ class Guards:
         """One vote against this model alone, whose breaker is made now if it had none."""
         self._breaker(deployment.unit, deployment).admit().fail()
 
-    def _barriers(self, deployment: Deployment, *, force: bool) -> Iterator[tuple[str, float]]:
+    def _barriers(self, deployment: Deployment, *, force: bool, probe: bool) -> Iterator[tuple[str, float]]:
         for name in (deployment.endpoint, deployment.unit):
             if (held := self.cooldowns.wait_s(name, force=force)) is not None:
                 yield f"{deployment.provider}: {held[0]}", held[1]
             breaker = self._breakers.get(name)
             if breaker is not None and (wait_s := breaker.wait_s(force=force)) is not None:
                 yield f"{deployment.provider}: circuit open, {breaker.why}", wait_s
+            if not probe and (self.cooldowns.trial(name) or (breaker is not None and breaker.state != "closed")):
+                yield f"{deployment.provider}: recovering, and this call is to be no probe", 0.0
 
     def _spend_force(self, endpoint: str, barrier: tuple[str, float]) -> None:
         now = self.clock()
@@ -188,12 +191,23 @@ def _names(key: str, whose: Deployment) -> tuple[str, ...]:
 class Admission:
     """One call on its way: the context manager and the permit in one. Unreported, it votes nothing."""
 
-    __slots__ = ("_began", "_deployment", "_ended", "_force", "_guards", "_leased", "_looks", "_own", "_ticket")
+    __slots__ = (
+        "_began",
+        "_deployment",
+        "_ended",
+        "_force",
+        "_guards",
+        "_leased",
+        "_looks",
+        "_own",
+        "_probe",
+        "_ticket",
+    )
 
-    def __init__(self, guards: Guards, deployment: Deployment, *, force: bool) -> None:
+    def __init__(self, guards: Guards, deployment: Deployment, *, force: bool, probe: bool) -> None:
         self._guards = guards
         self._deployment = deployment
-        self._force = force
+        self._force, self._probe = force, probe
         self._own: Ticket | None = None
         self._looks: list[str] = []
         self._leased = ""
@@ -201,7 +215,7 @@ class Admission:
 
     async def __aenter__(self) -> Permit:
         guards, deployment = self._guards, self._deployment
-        self._ticket, self._own = guards.enter(deployment, force=self._force)
+        self._ticket, self._own = guards.enter(deployment, force=self._force, probe=self._probe)
         self._began = guards.clock()
         self._ended = False
         self._looks = [n for n in (deployment.endpoint, deployment.unit) if guards.cooldowns.look(n)]

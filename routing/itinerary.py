@@ -9,6 +9,7 @@ from typing import Literal
 
 from providers.errors import ProviderError
 
+from .ports import Guard
 from .settings import RetrySettings
 from .types import Deployment
 
@@ -120,9 +121,9 @@ class Itinerary:
         leg = next((leg for leg in self._legs if not leg.out and leg.calls == 0), None)
         return Hop(leg.deployment, force=True, alone=True) if leg else None
 
-    def spare(self, now: float, beside: Deployment) -> Hop | None:
-        """An untried other deployment for a hedge."""
-        leg = self._fresh(now, beside=beside)
+    def spare(self, now: float, beside: Deployment, guard: Guard) -> Hop | None:
+        """An untried other deployment for a hedge, in good health: who was ill has no probe to waste on a race."""
+        leg = self._fresh(now, lambda d: d != beside and guard.blocked(d, probe=False) is None)
         return Hop(leg.deployment, alone=True, hedge=True) if leg and self._attempts < self._rules.attempts else None
 
     def started(self, hop: Hop) -> None:
@@ -207,11 +208,11 @@ class Itinerary:
     def _repairable(self) -> _Leg | None:
         return next((leg for leg in self._legs if leg.error and leg.error.kind == "wrong_schema" and not leg.out), None)
 
-    def _fresh(self, now: float, beside: Deployment | None = None) -> _Leg | None:
+    def _fresh(self, now: float, fit: Callable[[Deployment], bool] | None = None) -> _Leg | None:
         fresh = [
             leg
             for leg in self._legs
-            if not leg.out and not leg.calls and leg.ready_at <= now and leg.deployment != beside
+            if not leg.out and not leg.calls and leg.ready_at <= now and (fit is None or fit(leg.deployment))
         ]
         well = (leg for leg in fresh if leg.deployment.endpoint not in self._sick)
         return next(well, fresh[0] if fresh else None)

@@ -212,7 +212,7 @@ class ProviderManager:
                 raise
 
         def second() -> Awaitable[Result] | None:
-            spare = route.spare(self._clock(), hop.deployment)
+            spare = route.spare(self._clock(), hop.deployment, self._caller.guard)
             return beside(spare) if spare and self._hedger.take() else None
 
         return await race(partial(self._caller.whole, trip, hop, landed), second, delay)

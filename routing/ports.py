@@ -145,12 +145,12 @@ class CircuitOpen(Exception):
 class Guard(Protocol):
     """Circuit breakers and cooldowns."""
 
-    def admit(self, deployment: Deployment, *, force: bool = False) -> AbstractAsyncContextManager["Permit"]:
-        """A permit for one call. Raises CircuitOpen. An exception that leaves the block is *not* a vote by itself."""
+    def admit(self, deployment: Deployment, *, force: bool, probe: bool) -> AbstractAsyncContextManager["Permit"]:
+        """A permit for one call. Raises CircuitOpen, without `probe` also where it would be one. An error is no vote yet."""
         ...
 
-    def blocked(self, deployment: Deployment) -> tuple[str, float] | None:
-        """Why and for how many seconds this deployment is held back, None if it is not; no side effects."""
+    def blocked(self, deployment: Deployment, *, probe: bool = True) -> tuple[str, float] | None:
+        """Why and for how many seconds it is held back, None if it is not; no side effects. Not `probe`: as in `admit`."""
         ...
 
 
@@ -389,11 +389,11 @@ class NoGuard:
     """No breakers."""
 
     @asynccontextmanager
-    async def admit(self, deployment: Deployment, *, force: bool = False) -> AsyncGenerator[Permit]:
+    async def admit(self, deployment: Deployment, *, force: bool = False, probe: bool = True) -> AsyncGenerator[Permit]:
         """Admit everything."""
-        del deployment, force
+        del deployment, force, probe
         yield _Leave()
 
-    def blocked(self, deployment: Deployment) -> tuple[str, float] | None:
+    def blocked(self, deployment: Deployment, *, probe: bool = True) -> tuple[str, float] | None:
         """Nothing is held back."""
-        del deployment
+        del deployment, probe

@@ -1,5 +1,6 @@
-"""What tests above the simulator share: a directory of fixed steps, deployments that are programs, asks."""
+"""What tests above the simulator share: a directory of fixed steps, deployments that are programs, asks, and an act at any await."""
 
+import types
 from collections.abc import Sequence
 
 from providers.simulator import Conduct, Scenario, SimProvider, parse_fault
@@ -42,3 +43,22 @@ def ask(text: str = "What is 2+3?", **known) -> Ask:
     """Settings of the request are passed as `request={...}`."""
     request = known.pop("request", {})
     return Ask(Request((Message("user", (Text(text),)),), **request), **known)
+
+
+@types.coroutine
+def stepped(coroutine, at, act):
+    """Await `coroutine`, and act when it suspends for the `at`-th time."""
+    inner, suspensions = coroutine.__await__(), 0
+    step, value = inner.send, None
+    while True:
+        try:
+            signal = step(value)
+        except StopIteration as end:
+            return end.value
+        suspensions += 1
+        if suspensions == at:
+            act()
+        try:
+            step, value = inner.send, (yield signal)
+        except BaseException as error:
+            step, value = inner.throw, error

@@ -1,7 +1,6 @@
 """Provider batches: handed in once, booked once, collected once – cut off at any await, over real HTTP and real files."""
 
 import json
-import types
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,7 +27,7 @@ from routing.store.sqlite import sqlite
 from routing.types import Deployment
 from server.batching import Clash, Defaults, Outbox, name_of, written
 from server.deferring import FileSource, JobLog
-from tests.doubles import Listed
+from tests.doubles import Listed, stepped
 from tests.routing.money import rows
 
 pytestmark = pytest.mark.anyio
@@ -177,25 +176,6 @@ async def test_between_two_runs_the_money_stays_reserved(tmp_path):
         assert len(await place.handed_in()) == 1
 
 
-@types.coroutine
-def cut_off(coroutine, at, scope):
-    """Await `coroutine`, and cancel when it suspends for the `at`-th time."""
-    inner, suspensions = coroutine.__await__(), 0
-    step, value = inner.send, None
-    while True:
-        try:
-            signal = step(value)
-        except StopIteration as end:
-            return end.value
-        suspensions += 1
-        if suspensions == at:
-            scope.cancel()
-        try:
-            step, value = inner.send, (yield signal)
-        except BaseException as error:
-            step, value = inner.throw, error
-
-
 async def test_cut_off_at_any_await_nothing_is_handed_in_or_paid_twice(tmp_path):
     at, cancelled = 1, True
     async with serve(Scenario(batch_s=0.01)) as base:
@@ -205,7 +185,7 @@ async def test_cut_off_at_any_await_nothing_is_handed_in_or_paid_twice(tmp_path)
             place = Place(folder, base, "openai", lines=3)
             before = len(await place.handed_in())
             with anyio.CancelScope() as scope:
-                await cut_off(place.run(), at, scope)
+                await stepped(place.run(), at, scope.cancel)
             cancelled = scope.cancelled_caught
             await place.run()
             place.answered_once(3)
@@ -295,7 +275,7 @@ async def test_cut_off_at_any_await_twins_have_one_answer_paid_once(tmp_path):
             (folder := tmp_path / str(at)).mkdir()
             twins(place := Place(folder, base, "openai"))
             with anyio.CancelScope() as scope:
-                await cut_off(place.run(), at, scope)
+                await stepped(place.run(), at, scope.cancel)
             cancelled = scope.cancelled_caught
             await place.run()
             told = {one["line"]: (one["answer"][-2:], one["cost_usd"] > 0) for one in place.told()}
@@ -408,7 +388,7 @@ async def test_a_damaged_record_hands_nothing_in(tmp_path):
 
 
 async def test_a_torn_last_line_of_the_record_is_a_step_that_was_not_taken(tmp_path):
-    async with serve(Scenario(batch_s=0.05)) as base:
+    async with serve(Scenario(batch_s=1.0)) as base:
         place = Place(tmp_path, base, "openai")
         await place.run(wait=False)
         (record,) = (tmp_path / "batches").iterdir()

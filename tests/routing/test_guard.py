@@ -232,6 +232,28 @@ async def test_when_an_empty_accounts_time_is_up_one_call_looks_at_a_time(guards
         await call(guards, deployment())
 
 
+@pytest.mark.parametrize(
+    ("error", "times", "seconds"),
+    [(Unavailable("x"), 5, 5), (Unavailable("x", model_only=True), 5, 5), (QuotaExhausted("x"), 1, 900)],
+    ids=["endpoint", "model", "account"],
+)
+async def test_who_may_not_probe_is_let_in_again_once_a_probe_went_well(
+    guards, deployment, clock, error, times, seconds
+):
+    await call(guards, deployment(), probe=False)
+    for _ in range(times):
+        await call(guards, deployment(), error)
+    clock.now += seconds
+    assert guards.blocked(deployment()) is None
+    assert guards.blocked(deployment(), probe=False) is not None
+    with pytest.raises(CircuitOpen, match="no probe"):
+        await call(guards, deployment(), probe=False)
+    for _ in range(guards.rules.breaker.successes):
+        await call(guards, deployment())
+    assert guards.blocked(deployment(), probe=False) is None
+    await call(guards, deployment(), probe=False)
+
+
 async def test_the_model_that_failed_alone_opens_longer_when_its_probe_fails(guards, deployment, told, clock):
     for _ in range(5):
         await call(guards, deployment(), Unavailable("x", model_only=True))

@@ -2,10 +2,13 @@
 
 import anyio
 import pytest
+from doubles import Listed, ask, conduct, sim
 
 from providers.errors import Unavailable
 from providers.simulator.virtual import VirtualLoop
+from routing.guard import Guards
 from routing.hedging import Hedger, race
+from routing.manager import ProviderManager
 from routing.settings import HedgeSettings
 from routing.signals import Traffic
 
@@ -92,3 +95,47 @@ async def test_where_both_fail_the_first_is_told():
 
 async def test_where_no_second_may_start_the_first_is_waited_for():
     assert (await run((5.0, "first"), None, 1.0))[0] == "first"
+
+
+def hurried(*spares, guard=None):
+    """A manager whose first is late and may be hedged to `spares`, in this order."""
+    late = sim("late", conduct(latency_s=9.0), priority=9)
+    deployments = [late, *(sim(name, priority=8 - place) for place, name in enumerate(spares))]
+    house = ProviderManager(Listed(deployments), guard=guard, clock=anyio.current_time)
+    for ttft in [0.1] * 55 + [3.0] * 5:
+        house.traffic.answered("late/m", ttft, ttft, 10)
+    house._hedger.budget = 5.0
+    return house
+
+
+async def hedged_to(house, **known):
+    """Who was asked beside the late one."""
+    result = await house.generate(ask(hedge=True, **known))
+    return [attempt.provider for attempt in result.receipt.attempts if attempt.hedge]
+
+
+async def ill(guards, name, seconds=6.0):
+    """Open a breaker, and let its time pass."""
+    for _ in range(5):
+        async with guards.admit(sim(name)) as permit:
+            permit.failed(Unavailable("x"))
+    await anyio.sleep(seconds)
+
+
+async def test_a_late_one_is_hedged_to_the_next():
+    assert await hedged_to(hurried("next", "other")) == ["next"]
+
+
+async def test_a_hedge_leaves_the_probe_of_who_was_ill_to_others():
+    guards = Guards(clock=anyio.current_time)
+    await ill(guards, "next")
+    assert await hedged_to(hurried("next", "other", guard=guards)) == ["other"]
+    assert await hedged_to(hurried("next", guard=guards)) == []
+    assert guards.show()[0].state == "open"  # its time is up, and nobody has looked
+    result = await hurried("next", guard=guards).generate(ask(model="next/m", exclude_families=("late",)))
+    assert result.receipt.provider == "next"
+
+
+@pytest.mark.parametrize(("allowed", "asked"), [((), ["next"]), (("late/m",), []), (("late/m", "other/*"), ["other"])])
+async def test_nobody_is_hedged_to_a_model_that_is_not_for_him(allowed, asked):
+    assert await hedged_to(hurried("next", "other"), allowed_models=allowed) == asked

@@ -1,13 +1,12 @@
 """Cancelled at every single await: money settled exactly once, places and permits given back, streams closed."""
 
-import types
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
-from doubles import Listed, ask, conduct, sim
+from doubles import Listed, ask, conduct, sim, stepped
 
 from providers.simulator.virtual import VirtualLoop
 from routing.manager import ProviderManager
@@ -20,25 +19,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend():
     return "asyncio", {"loop_factory": VirtualLoop}
-
-
-@types.coroutine
-def stepped(coroutine, at, act):
-    """Await `coroutine`, and act when it suspends for the `at`-th time."""
-    inner, suspensions = coroutine.__await__(), 0
-    step, value = inner.send, None
-    while True:
-        try:
-            signal = step(value)
-        except StopIteration as end:
-            return end.value
-        suspensions += 1
-        if suspensions == at:
-            act()
-        try:
-            step, value = inner.send, (yield signal)
-        except BaseException as error:
-            step, value = inner.throw, error
 
 
 @dataclass
@@ -112,7 +92,7 @@ class Guard:
         self.votes = []
 
     @asynccontextmanager
-    async def admit(self, deployment, *, force=False):
+    async def admit(self, deployment, *, force=False, probe=True):
         async with self.house.lent():
             yield self
 
@@ -122,7 +102,7 @@ class Guard:
     def failed(self, error):
         self.votes.append(error.kind)
 
-    def blocked(self, deployment):
+    def blocked(self, deployment, *, probe=True):
         return None
 
 

@@ -1,12 +1,11 @@
 """Who left first costs the others nothing: a call on its way is brought to its end for those who wait for it."""
 
-import types
 from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
-from doubles import Listed, ask, sim
+from doubles import Listed, ask, sim, stepped
 
 from providers.simulator import Conduct
 from routing.costs.budgets import Plan
@@ -19,25 +18,6 @@ from tests.routing.money import Clock, rows, tracker
 
 pytestmark = pytest.mark.anyio
 PATIENCE_S = 60
-
-
-@types.coroutine
-def stepped(coroutine, at, act):
-    """Await `coroutine`, and act when it suspends for the `at`-th time."""
-    inner, suspensions = coroutine.__await__(), 0
-    step, value = inner.send, None
-    while True:
-        try:
-            signal = step(value)
-        except StopIteration as end:
-            return end.value
-        suspensions += 1
-        if suspensions == at:
-            act()
-        try:
-            step, value = inner.send, (yield signal)
-        except BaseException as error:
-            step, value = inner.throw, error
 
 
 class Counting:

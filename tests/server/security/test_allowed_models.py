@@ -41,7 +41,7 @@ model = "one/embed"
 judge = "one/smart"
 """
 BROKEN = Scenario(models={"fast": Conduct(script=(parse_fault("status:500"),), repeat=True)})
-SLOW = Scenario(models={"fast": Conduct(latency_s=0.4)})
+SLOW = Scenario(models={"fast": Conduct(latency_s=1.5)})
 
 
 async def ann(house: Home, *models: str, name: str = "ann") -> str:
@@ -123,12 +123,17 @@ async def test_no_fallback_leads_past_it(tmp_path: Path) -> None:
 
 
 async def test_no_hedge_leads_past_it(tmp_path: Path) -> None:
+    """Its model is known for a heavy tail and is late: whoever may ask all of them is hedged."""
     async with home(tmp_path, MORE, SLOW) as house:
-        token = await ann(house)
-        for number in range(3):
-            body = json.dumps(chat("both", temperature=1, seed=number, plenum={"hedge": True})).encode()
+        manager = house.app.manager.beneath
+        for ttft in [0.01] * 55 + [0.1] * 5:
+            manager.traffic.answered("one/fast", ttft, ttft, 10)
+        manager._hedger.budget = 5.0
+        bound, free = await ann(house), await ann(house, "one/*", name="bob")
+        body = json.dumps(chat("fast", temperature=1, plenum={"hedge": True})).encode()
+        for token, reached in ((bound, {"fast"}), (free, {"fast", "smart"})):
             assert (await house.post(body, token=token, path="/v1/chat/completions", patience=30))[0] == 200
-        assert await asked(house) == {"fast"}
+            assert await asked(house) == reached
 
 
 async def test_a_batch_of_its_asks_leads_nowhere_else(tmp_path: Path) -> None:
