@@ -129,7 +129,7 @@ def polite(
         app,
         host=listen.host,
         port=listen.port,
-        http=Heads().protocol(),  # h11: httptools keeps blanks at the end of header values
+        http=Heads().protocol(),
         ws="none",
         log_level="warning",
         access_log=False,

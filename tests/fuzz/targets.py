@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import anyio
+import h11
 from anyio.lowlevel import checkpoint
 
 from providers.dialects import load as dialect
@@ -24,6 +25,7 @@ from providers.types import ModelCard
 from routing.errors import Refusal
 from server.config import ConfigFault, load
 from server.config.load import Folders
+from server.http import plain
 from server.http.openai import bodies, chat, embedding, responses
 from server.http.openai.bodies import Caller
 from server.mcp.exact import BadArguments, validated
@@ -80,6 +82,23 @@ def arguments(data: bytes) -> None:
                 ask(found, "fuzz")
         except (BadArguments, Refusal) as refused:
             str(refused).encode()
+
+
+def heads(data: bytes) -> None:
+    """What is read as a plain request, h11 reads as the same one, to the last byte of its body."""
+    head = plain.read(data)
+    if head is None or head.length > len(data):
+        return
+    h11s = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
+    h11s.receive_data(data[: head.size] + b"x" * head.length)
+    request = h11s.next_event()
+    assert (request.method.decode(), request.target, list(request.headers)) == (head.method, head.target, head.headers)
+    assert request.http_version == b"1.1"
+    body = b""
+    while isinstance(event := h11s.next_event(), h11.Data):
+        body += event.data
+    assert isinstance(event, h11.EndOfMessage) and len(body) == head.length and not h11s.trailing_data[0]
+    assert head.keeps is (h11s.their_state is not h11.MUST_CLOSE)
 
 
 def doors(data: bytes) -> None:
@@ -139,7 +158,7 @@ def vault(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    each.__name__: each for each in (configuration, frames, arguments, doors, decoder, vault)
+    each.__name__: each for each in (configuration, frames, arguments, heads, doors, decoder, vault)
 }  # fmt: skip
 
 # What a fuzzer begins with: the shapes that get past the first check.
@@ -152,6 +171,10 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "arguments": (
         b'{"prompt":"x","model":"auto","schema":{"type":"object"},"options":{"tools":[{"name":"f"}]}}',
         b'{"messages":[{"role":"user","content":"x"}],"images":["data:image/png;base64,AA=="]}',
+    ),
+    "heads": (
+        b"POST /v1/x?y=1 HTTP/1.1\r\nHost: a:1\r\nContent-Type: a/b;\tc\r\nContent-Length: 3\r\nConnection: Close\r\n\r\nabc",
+        b"GET /%41 HTTP/1.1\r\nhost:a\r\nX-Empty:\r\nX-Blanks: \t a b \t\r\nConnection: keep-alive\r\n\r\n",
     ),
     "doors": (
         b'{"model":"auto","messages":[{"role":"user","content":[{"type":"text","text":"x"}]}],"stream":true}',

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import anyio
 from starlette.types import Receive, Scope, Send
 
 from providers.types import Delta
 from routing.types import Ask, Result
 from server.house import House, admitted
 from server.http.guard import Principal
+from server.http.line import line
 
 from .bodies import Caller
 from .calls import AnswerSoFar
@@ -101,14 +101,12 @@ async def answered(
     body = await _body(receive)
     if body is None:
         return
-    async with anyio.create_task_group() as group:
-        group.start_soon(_hang_up, receive, group.cancel_scope)
+    with line(scope).held():
         try:
             await serve(body, caller(scope, "generate"), send)
         except Exception as error:  # noqa: BLE001 - the boundary: a fault is an answer too
             told = fault(error)
             await reply(send, told.status, told.body, told.headers)
-        group.cancel_scope.cancel()
 
 
 def caller(scope: Scope, need: str) -> Caller:
@@ -154,9 +152,3 @@ async def _body(receive: Receive) -> bytes | None:
         pieces.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(pieces)
-
-
-async def _hang_up(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
