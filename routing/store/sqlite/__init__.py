@@ -22,6 +22,7 @@ from .days import SqliteDays
 from .ledger import SqliteLedger
 from .locks import FileLock, Owner
 from .marks import SqliteMarks
+from .sums import Sums
 from .tokens import SqliteTokens
 from .trials import SqliteTrials
 from .writer import Writer
@@ -76,9 +77,10 @@ def _open(path: Path, stack: ExitStack) -> SqliteStore:
     except apsw.Error as error:
         raise translate(error) from None
     stack.callback(reader.close)
-    writer = Writer(connection, turnstile)
+    sums = Sums(connection)
+    writer = Writer(connection, turnstile, sums)
     stack.callback(writer.close)
-    ledger, archive = SqliteLedger(writer, reader, owner), SqliteArchive(writer, reader, owner)
+    ledger, archive = SqliteLedger(writer, sums, reader, owner), SqliteArchive(writer, reader, owner)
     return SqliteStore(
         path,
         writer,

@@ -1,4 +1,4 @@
-"""The ledger in SQL: every method of `_Book` runs inside the writer's transaction and is all or nothing."""
+"""The ledger in SQL: every function runs inside the writer's transaction and is all or nothing."""
 
 from collections.abc import Sequence
 
@@ -19,6 +19,7 @@ from ..ledger import (
 from ..pending import Pending
 from .database import Database
 from .locks import Owner
+from .sums import Sums
 from .writer import Writer
 
 BACKWARDS_S = 86_400.0  # a clock that goes back less than this does not reopen a window; a larger step is a correction
@@ -26,12 +27,6 @@ BACKWARDS_S = 86_400.0  # a clock that goes back less than this does not reopen 
 COLUMNS = {"provider": "provider", "model": "provider || '/' || model", "caller": "caller", "task": "task"}
 INSERT = """INSERT INTO attempt(owner, state, at, ask, number, part_of, caller, task, provider, model, asked, servers,
   simulated, held, max_tokens, prefix, history) VALUES(?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-LOOK = """SELECT '', 0, 0, max(at), 0 FROM attempt UNION ALL
-  SELECT scope, starts, ends, spent, held FROM budget
-  WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ?"""
-HOLD = "UPDATE budget SET held = held + ? WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ?"
-MOVE = """UPDATE budget SET held = held - ?, spent = spent + ?
-  WHERE scope IN (?, ?, ?, ?, ?) AND ends > ? AND starts <= ? RETURNING scope, starts, ends, spent, held"""
 CLOSE = """UPDATE attempt SET state = ?, latency = ?, cost = ?, basis = ?, price = ?, model_returned = ?, ok = ?,
   computed = ?, input = ?, output = ?, cached_input = ?, cache_write = ?, reasoning = ? WHERE id = ? AND state = 0
   RETURNING held, at, provider, model, caller, task"""
@@ -45,23 +40,24 @@ USED = """SELECT coalesce(sum(CASE state WHEN 0 THEN held ELSE coalesce(cost, 0)
 class SqliteLedger:
     """`Ledger` over the file of one user, shared by all Plenum processes. See `routing/store/ledger.py`."""
 
-    def __init__(self, writer: Writer, reader: Database, owner: Owner) -> None:
+    def __init__(self, writer: Writer, sums: Sums, reader: Database, owner: Owner) -> None:
         self._writer = writer
+        self._sums = sums
         self._reader = reader
         self._owner = owner
 
     def reserve(self, entry: Entry, limits: Limits) -> Pending[Reserved]:
         """Hold in one step, or raise OverBudget."""
         self._owner.touch()
-        return self._writer.submit(lambda db: reserve(db, self._owner.id, entry, limits))
+        return self._writer.submit(lambda db: reserve(db, self._sums, self._owner.id, entry, limits))
 
     def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
         """Book once; what went well in one transaction with the answer, which is kept next."""
-        return self._writer.submit(lambda db: settle(db, id, closing, limits), with_next=bool(closing.ok))
+        return self._writer.submit(lambda db: settle(db, self._sums, id, closing, limits), with_next=bool(closing.ok))
 
     def amend(self, ask: str, closing: Closing, limits: Limits) -> Pending[Settled]:
         """Book what is known now."""
-        return self._writer.submit(lambda db: amend(db, ask, closing, limits), with_next=bool(closing.ok))
+        return self._writer.submit(lambda db: amend(db, self._sums, ask, closing, limits), with_next=bool(closing.ok))
 
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Committed sums; windows nobody has opened yet are counted from the attempts."""
@@ -70,29 +66,29 @@ class SqliteLedger:
     def reclaim(self) -> Pending[int]:
         """Charge the dead, after what may wait."""
         self._writer.hurry()
-        return self._writer.submit(lambda db: reclaim(db, self._owner))
+        return self._writer.submit(lambda db: reclaim(db, self._sums, self._owner))
 
 
-def reserve(db: Database, owner: str, entry: Entry, limits: Limits) -> Reserved:
+def reserve(db: Database, sums: Sums, owner: str, entry: Entry, limits: Limits) -> Reserved:
     """Look at every window and envelope, then hold in all of them."""
-    at, standings = _look(db, entry)
+    at = _time(sums, entry.at)
+    windows = {s.window: s for s in sums.of(entry.scopes, at)}
     for limit in limits(at, entry.scopes):
-        if limit.window not in standings:
-            standings[limit.window] = _begin(db, limit.window)
-        standing = standings[limit.window]
-        room = limit.cap + entry.extra - standing.spent - standing.held
+        if (s := windows.get(limit.window)) is None:
+            s = windows[limit.window] = sums.open(_count(db, limit.window))
+        room = limit.cap + entry.extra - s.spent - s.held
         if 0 < entry.held > room:
             raise OverBudget(limit.window.scope, room, limit)
     used = tuple((envelope.id, _fit(db, envelope, entry.held)) for envelope in entry.envelopes)
-    db.execute(HOLD, (entry.held, *entry.scopes, at, at))
     row = (owner, at, entry.ask, entry.number, entry.part_of, entry.caller, entry.task, entry.provider, entry.model)
     more = entry.asked, entry.servers, entry.simulated, entry.held, entry.max_tokens, entry.prefix, entry.history
     db.execute(INSERT, (*row, *more))
-    held = tuple(Standing(s.window, s.spent, s.held + entry.held) for s in standings.values())
-    return Reserved(db.last_insert_rowid(), held, used)
+    sums.booked(at)
+    sums.move(windows.values(), held=entry.held)
+    return Reserved(db.last_insert_rowid(), tuple(s.standing() for s in windows.values()), used)
 
 
-def settle(db: Database, id: int, closing: Closing, limits: Limits) -> Settled:  # noqa: A002
+def settle(db: Database, sums: Sums, id: int, closing: Closing, limits: Limits) -> Settled:  # noqa: A002
     """Move the held amount to what it cost, in the windows of the time it was reserved at."""
     usage = closing.usage
     tokens = usage.input, usage.output, usage.cached_input, usage.cache_write, usage.reasoning
@@ -102,23 +98,24 @@ def settle(db: Database, id: int, closing: Closing, limits: Limits) -> Settled: 
         return Settled(fresh=False)
     held, at, *who = row
     names = scopes(*who)
-    standings = _standings(db.execute(MOVE, (held, closing.cost or 0, *names, at, at)).fetchall())
-    return Settled(True, standings, _alerts(db, standings, limits(at, names)))
+    windows = sums.of(names, at)
+    sums.move(windows, spent=closing.cost or 0, held=-held)
+    return Settled(True, tuple(s.standing() for s in windows), sums.passed(windows, limits(at, names)))
 
 
-def amend(db: Database, ask: str, closing: Closing, limits: Limits) -> Settled:
+def amend(db: Database, sums: Sums, ask: str, closing: Closing, limits: Limits) -> Settled:
     """What was booked as uncertain is opened again, and then settled as if its process had lived."""
     row = db.execute(UNSURE, (ask,)).fetchone()
     if row is None:
         return Settled(fresh=False)
     id, state, held, cost, at, *who = row  # noqa: A001 - the column's name
     if state == STATES["uncertain"]:
-        db.execute(MOVE, (-held, -cost, *scopes(*who), at, at)).fetchall()
+        sums.move(sums.of(scopes(*who), at), spent=-cost, held=held)
         db.execute("UPDATE attempt SET state = 0, cost = NULL WHERE id = ?", (id,))
-    return settle(db, id, closing, limits)
+    return settle(db, sums, id, closing, limits)
 
 
-def reclaim(db: Database, owner: Owner) -> int:
+def reclaim(db: Database, sums: Sums, owner: Owner) -> int:
     """Book what the dead held; a living owner's attempts are left alone."""
     reclaimed = 0
     for (other,) in db.execute("SELECT DISTINCT owner FROM attempt WHERE state = 0").fetchall():
@@ -126,23 +123,16 @@ def reclaim(db: Database, owner: Owner) -> int:
             continue
         opened = db.execute("SELECT id, held FROM attempt WHERE state = 0 AND owner = ?", (other,)).fetchall()
         for id, held in opened:  # noqa: A001
-            settle(db, id, Closing("uncertain", held, "estimated"), _unlimited)
+            settle(db, sums, id, Closing("uncertain", held, "estimated"), _unlimited)
         reclaimed += len(opened)
         owner.bury(other)
     return reclaimed
 
 
-def _look(db: Database, entry: Entry) -> tuple[float, dict[Window, Standing]]:
-    """The time to book at, and how the windows of the entry stand then.
-
-    A clock set back by less than a day cannot reach yesterday's unspent money.
-    """
-    at = entry.at
-    (*_, latest, _), *rows = db.execute(LOOK, (*entry.scopes, at, at)).fetchall()
-    if latest is not None and 0 < latest - at < BACKWARDS_S:
-        at = latest
-        _, *rows = db.execute(LOOK, (*entry.scopes, at, at)).fetchall()
-    return at, {standing.window: standing for standing in _standings(rows)}
+def _time(sums: Sums, at: float) -> float:
+    """The time to book at. A clock set back by less than a day cannot reach yesterday's unspent money."""
+    latest = sums.latest()
+    return latest if 0 < latest - at < BACKWARDS_S else at
 
 
 def _unlimited(at: float, names: Sequence[str]) -> Sequence[Limit]:
@@ -155,15 +145,8 @@ def _standing(db: Database, window: Window) -> Standing | None:
     return Standing(window, *row) if row else None
 
 
-def _begin(db: Database, window: Window) -> Standing:
-    """A window's first look: a budget set in mid-month still knows what the month has cost."""
-    standing = _count(db, window)
-    row = (window.scope, window.ends, window.starts, standing.spent, standing.held)
-    db.execute("INSERT INTO budget(scope, ends, starts, spent, held) VALUES(?, ?, ?, ?, ?)", row)
-    return standing
-
-
 def _count(db: Database, window: Window) -> Standing:
+    """A window's first look: a budget set in mid-month still knows what the month has cost."""
     kind, _, key = window.scope.partition(":")
     matching = f"AND {COLUMNS[kind]} = ?3" if kind in COLUMNS else "AND ?3 = ''"
     query = f"""SELECT coalesce(sum(CASE state WHEN 0 THEN 0 ELSE cost END), 0),
@@ -177,22 +160,3 @@ def _fit(db: Database, envelope: Envelope, amount: int) -> int:
     if 0 < amount > envelope.cap - used:
         raise OverBudget(f"call:{envelope.id}", envelope.cap - used)
     return used + amount
-
-
-def _standings(rows: Sequence[tuple[str, int, int, int, int]]) -> tuple[Standing, ...]:
-    return tuple(Standing(Window(scope, starts, ends), spent, held) for scope, starts, ends, spent, held in rows)
-
-
-def _alerts(db: Database, standings: Sequence[Standing], limits: Sequence[Limit]) -> tuple[tuple[Limit, int, int], ...]:
-    """The highest amount each window has passed since it was last told, remembered for every process."""
-    told: list[tuple[Limit, int, int]] = []
-    spent = {standing.window: standing.spent for standing in standings}
-    for limit in limits:
-        passed = max((amount for amount in limit.alerts if spent.get(limit.window, 0) >= amount), default=0)
-        if passed:
-            scope, starts, ends = limit.window
-            query = "UPDATE budget SET alerted = ?1 WHERE scope = ?2 AND ends = ?3 AND starts = ?4 AND alerted < ?1"
-            db.execute(query, (passed, scope, ends, starts))
-            if db.changes():
-                told.append((limit, passed, spent[limit.window]))
-    return tuple(told)

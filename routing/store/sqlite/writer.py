@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
@@ -33,15 +33,32 @@ class _Spoiled(Exception):
     """An operation broke inside a transaction that others share."""
 
 
+class Draft(Protocol):
+    """What operations work out in memory, between a transaction's first statement and its commit."""
+
+    def begin(self) -> None:
+        """A transaction has begun."""
+        ...
+
+    def write(self) -> None:
+        """Put what is not in the transaction yet into it."""
+        ...
+
+    def clear(self) -> None:
+        """What was read and changed did not come to pass."""
+        ...
+
+
 class Writer:
     """The only connection that writes. Operations are durable, in the order they were submitted."""
 
-    def __init__(self, connection: Database, turnstile: FileLock) -> None:
+    def __init__(self, connection: Database, turnstile: FileLock, draft: Draft) -> None:
         self.transactions = 0
         self.operations = 0
         self.fault: StoreFault | None = None
         self._connection = connection
         self._turnstile = turnstile
+        self._draft = draft
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
         self._staged: list[Item] = []
         self._later: deque[Operation[Any]] = deque()
@@ -153,9 +170,12 @@ class Writer:
         run = self._connection.execute
         try:
             run("BEGIN IMMEDIATE")
+            self._draft.begin()
             outcomes = [one(operation) for operation, _ in batch]
+            one(self._write)
             run("COMMIT")
         except Exception as error:
+            self._draft.clear()
             if self._connection.in_transaction:
                 with suppress(apsw.Error):  # SQLite may have rolled back by itself meanwhile
                     run("ROLLBACK")
@@ -165,6 +185,10 @@ class Writer:
             return [(None, self.fault)] * len(batch)
         self.fault = None
         return outcomes
+
+    def _write(self, db: Database) -> None:
+        del db
+        self._draft.write()
 
     def _trusted(self, operation: Operation[Any]) -> Outcome:
         """One that will hardly break. Raises _Spoiled if it does."""
@@ -184,10 +208,12 @@ class Writer:
         run("SAVEPOINT op")
         try:
             outcome: Outcome = operation(self._connection), None
+            self._draft.write()
         except Exception as error:
             if not self._connection.in_transaction:  # full disk: the whole transaction is gone
                 raise
             run("ROLLBACK TO op")
+            self._draft.clear()
             outcome = None, translate(error) if isinstance(error, apsw.Error) else error
         run("RELEASE op")
         return outcome

@@ -143,7 +143,10 @@ def _resolve_twice() -> None:
 
 def _no_budget() -> None:
     inner = taken("routing.store.sqlite.ledger:reserve")
-    put("routing.store.sqlite.ledger:reserve", lambda db, owner, entry, limits: inner(db, owner, entry, lambda *_: ()))
+    put(
+        "routing.store.sqlite.ledger:reserve",
+        lambda db, sums, owner, entry, limits: inner(db, sums, owner, entry, lambda *_: ()),
+    )
 
 
 def _bare_fence() -> None:
