@@ -71,6 +71,7 @@ class Admission:
         memory: Callable[[], float] = plenty,
     ) -> None:
         self._settings = settings or AdmissionSettings()
+        self._refused_from = dict(self._settings.memory)
         self._clock = clock
         self._memory = memory
         self._lines: dict[Kind, deque[_Waiter]] = {kind: deque() for kind in _SHED}
@@ -112,7 +113,7 @@ class Admission:
 
     def _mind_memory(self, kind: Kind) -> None:
         used = self._memory()
-        if used >= dict(self._settings.memory)[kind]:
+        if used >= self._refused_from[kind]:
             self._refuse(f"memory is {used:.0%} full: no new {_IN_WORDS[kind]} are taken on", 5.0)
 
     async def _wait(self, kind: Kind, deadline: float) -> None:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -72,11 +72,8 @@ class House:
             self.changes.updated("plenum://costs/today", "plenum://costs/month", "plenum://status")
 
 
-@asynccontextmanager
-async def admitted(app: "App", kind: "Kind", max_latency_s: float | None = None) -> AsyncGenerator[None]:
+def admitted(app: "App", kind: "Kind", max_latency_s: float | None = None) -> AbstractAsyncContextManager[None]:
     """Do one whole job within what Plenum takes on at once. Raises Limited. Members of a fuse do not enter again."""
     if app.admission is None:
-        yield
-        return
-    async with app.admission.enter(kind, inf if max_latency_s is None else monotonic() + max_latency_s):
-        yield
+        return nullcontext()
+    return app.admission.enter(kind, inf if max_latency_s is None else monotonic() + max_latency_s)

@@ -25,16 +25,14 @@ def _anywhere(result: Any, reached: bool) -> None:  # noqa: FBT001 - the shape o
     del result, reached
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Job:
     """One piece of work. `handle` is what a caller comes back with, `digest` what it asked."""
 
     handle: str
     digest: str
-    started: float
     deliver: Deliver = _anywhere
-    done: anyio.Event = field(default_factory=anyio.Event)
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    done: bool = False
     result: Any = None
     fault: Exception | None = None
     ended: float = 0.0
@@ -44,7 +42,8 @@ class Job:
     phase: str = ""
     draft: int = 0
     pieces: list[str] = field(default_factory=list[str])
-    listeners: list[Tell] = field(default_factory=list[Tell])
+    listeners: tuple[Tell, ...] = ()
+    task: anyio.TaskHandle[None] = field(init=False)
 
     @property
     def text(self) -> str:
@@ -102,22 +101,22 @@ class Jobs:
     ) -> Job:
         """Begin `work` beside the requests. `deliver` is told when its result reached nobody, and when it did later."""
         self._forget_old()
-        job = Job(handle, digest, self._clock(), deliver)
-        if (caller, handle) in self._jobs:
-            self._forget((caller, handle))
-        self._jobs[caller, handle] = job
+        job, key = Job(handle, digest, deliver), (caller, handle)
+        if key in self._jobs:
+            self._forget(key)
+        self._jobs[key] = job
         self._asked.setdefault((caller, digest), {})[handle] = job
-        self.group().start_soon(self._run, (caller, handle), job, work)
+        job.task = self.group().create_task(self._run(key, job, work))
         return job
 
     async def outcome(self, job: Job, patience_s: float, tell: Tell | None = None) -> Any | None:
         """What came of it, or None when patience ends first. Raises its fault. The last waiter's cancel cancels it."""
         job.waiting += 1
         if tell is not None:
-            job.listeners.append(tell)
+            job.listeners = (*job.listeners, tell)
         try:
             with anyio.move_on_after(patience_s):
-                await job.done.wait()
+                await job.task.wait()
         except anyio.get_cancelled_exc_class():
             if job.waiting == 1:
                 _left(job)
@@ -125,8 +124,8 @@ class Jobs:
         finally:
             job.waiting -= 1
             if tell is not None:
-                job.listeners.remove(tell)
-        if not job.done.is_set():
+                job.listeners = tuple(listener for listener in job.listeners if listener is not tell)
+        if not job.done:
             job.kept = True
             return None
         if job.fault is not None:
@@ -141,15 +140,14 @@ class Jobs:
 
     async def _run(self, key: tuple[str, str], job: Job, work: Callable[[Tell], Awaitable[Any]]) -> None:
         try:
-            with job.scope:
-                job.result = await work(job.tell)
-            if job.scope.cancelled_caught:
-                job.fault = Cancelled("The call was cancelled.", hint="Ask again.")
+            job.result = await work(job.tell)
+        except anyio.get_cancelled_exc_class():
+            job.fault = Cancelled("The call was cancelled.", hint="Ask again.")
+            raise
         except Exception as fault:  # noqa: BLE001 - it is raised where somebody waits
             job.fault = fault
         finally:
-            job.ended = self._clock()
-            job.done.set()
+            job.ended, job.done = self._clock(), True
             if not job.waiting and job.result is not None:
                 job.deliver(job.result, False)
             if not job.kept and self._jobs.get(key) is job:
@@ -167,7 +165,7 @@ class Jobs:
         if now - self._looked < LOOK_S and len(self._jobs) <= KEEP:
             return
         self._looked = now
-        ended = sorted((job.ended, key) for key, job in self._jobs.items() if job.done.is_set())
+        ended = sorted((job.ended, key) for key, job in self._jobs.items() if job.done)
         for index, (when, key) in enumerate(ended):
             if now - when > KEEP_S or len(ended) - index > KEEP:
                 self._forget(key)
@@ -175,8 +173,8 @@ class Jobs:
 
 def _left(job: Job) -> None:
     """The last waiter goes, without a handle: the work ends; what was done in that moment reached nobody."""
-    if job.done.is_set():
+    if job.done:
         if job.result is not None and not job.heard:
             job.deliver(job.result, False)
     elif not job.kept:
-        job.scope.cancel()
+        job.task.cancel()

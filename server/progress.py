@@ -10,7 +10,6 @@ from typing import Any
 
 import anyio
 from mcp.server.context import ServerRequestContext
-from mcp.server.mcpserver import Context
 
 from routing.background import background
 from routing.events import Progressed, Tell
@@ -68,17 +67,17 @@ def wanted(request: ServerRequestContext[Any, Any]) -> bool:
 
 
 @asynccontextmanager
-async def reported(ctx: Context[Any, Any]) -> AsyncGenerator[Tell | None]:
+async def reported(request: ServerRequestContext[Any, Any]) -> AsyncGenerator[Tell | None]:
     """A teller whose news reach the caller while the block runs; None where they are not wanted.
 
     Raises what the block raises, bare: inside the group it would come out as one of a group, and no refusal be known.
     """
-    if not wanted(ctx.request_context):
+    if not wanted(request):
         yield None
         return
 
     async def send(value: float, message: str) -> None:
-        await ctx.report_progress(value, None, message)
+        await request.session.report_progress(value, None, message)
 
     progress = Progress(send)
     async with background() as group:

@@ -2,9 +2,12 @@
 echo the key it was asked with, and not everybody who asks may have it.
 """
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from server.security.redaction import current
+
+_LIST = (list, tuple)  # a union would be made anew for each value
 
 
 def text(value: str) -> str:
@@ -26,23 +29,22 @@ def told(value: str) -> str:
 
 def told_tree(value: Any) -> Any:
     """A JSON value as anybody may see it. One without anything to hide, which nearly all are, is given back as it is."""
-    redactor, joined = current(), "\n".join(_strings(value, []))
+    redactor, joined = current(), "\n".join(_strings((value,), []))
     if joined.isascii() and redactor.known(joined) is joined:
         return value
     return tree(redactor.tree(value))
 
 
-def _strings(value: Any, found: list[str]) -> list[str]:
-    if isinstance(value, str):
-        found.append(value)
-    elif isinstance(value, dict):
-        table = cast("dict[Any, Any]", value)
-        found.extend(map(str, table))
-        for inner in table.values():
-            _strings(inner, found)
-    elif isinstance(value, list | tuple):
-        for inner in cast("list[Any]", value):
-            _strings(inner, found)
+def _strings(values: Iterable[Any], found: list[str]) -> list[str]:
+    for value in values:
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict):
+            table = cast("dict[Any, Any]", value)
+            found.extend(map(str, table))
+            _strings(table.values(), found)
+        elif isinstance(value, _LIST):
+            _strings(cast("list[Any]", value), found)
     return found
 
 

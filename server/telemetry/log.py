@@ -26,6 +26,7 @@ from routing.types import Receipt
 Form = Callable[[Mapping[str, Any]], str]
 LONGEST = 200  # characters of one value
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")  # printable ASCII without blank, quote, = and backslash
+_NUMBERS = (int, float)  # written as JSON writes them
 
 
 def form(name: str) -> Form | None:
@@ -44,9 +45,9 @@ def as_logfmt(fields: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, str) and _BARE.fullmatch(value):
-        return value
-    return str(value) if type(value) is int else json.dumps(value)
+    if isinstance(value, str):
+        return value if _BARE.fullmatch(value) else json.dumps(value)
+    return repr(value) if type(value) in _NUMBERS else json.dumps(value)
 
 
 def log(write: Form, out: Callable[[str], object], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Observer:

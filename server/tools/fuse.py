@@ -100,13 +100,14 @@ def fuse(house: House) -> ExactTool:
 
 
 async def _handle(house: House, arguments: Fuse, ctx: Context[Any, Any]) -> Outcome:
-    caller = callers.name(ctx)
+    request = ctx.request_context
+    caller = callers.of(request)
 
     def done(result: Any) -> Outcome:
         house.answered(caller, result.id)
         return fused(result, full=arguments.detail == "full")
 
-    call = Call(house, ctx, Shape(done, running))
+    call = Call(house, request, Shape(done, running))
     resuming = arguments.request_id and not arguments.prompt and not arguments.messages
     if resuming:
         return await _resumed(house, call, arguments.request_id, caller)

@@ -112,13 +112,14 @@ def generate(house: House) -> ExactTool:
 
 
 async def _handle(house: House, arguments: Generate, ctx: Context[Any, Any]) -> Outcome:
-    caller = callers.name(ctx)
+    request = ctx.request_context
+    caller = callers.of(request)
 
     def done(result: Result) -> Outcome:
         house.answered(caller, result.receipt.id)
         return answered(result, arguments)
 
-    call = Call(house, ctx, Shape(done, partial(running, arguments=arguments)))
+    call = Call(house, request, Shape(done, partial(running, arguments=arguments)))
     if arguments.request_id and not arguments.prompt and not arguments.messages:
         job = house.jobs.find(caller, arguments.request_id)
         return await call.waited(job) if job else await _replayed(await house.app(), arguments, caller)

@@ -73,7 +73,7 @@ async def _key_given(ctx: Context[Any, Any], app: Any, provider: str) -> bool:
     page = await elicit.visited(ctx, message, partial(app.key_desk.page, provider))
     if page is None:
         return False
-    async with reported(ctx) as tell:
+    async with reported(ctx.request_context) as tell:
         if tell is not None:
             tell(Progressed("", "waiting for a key on the page that was opened"))
         with anyio.move_on_after(callers.patience_s(ctx.request_context)):

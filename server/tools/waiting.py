@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from mcp.server.mcpserver import Context
+from mcp.server.context import ServerRequestContext
 
 from routing.events import Tell
 from routing.types import Ask
@@ -32,7 +32,7 @@ class Call:
     """One tool call on its way."""
 
     house: House
-    ctx: Context[Any, Any]
+    request: ServerRequestContext[Any, Any]
     shape: Shape
 
     async def carried(self, app: Any, kind: Kind, ask: Ask, work: Work) -> Outcome:
@@ -46,10 +46,9 @@ class Call:
 
     async def waited(self, job: Job) -> Outcome:
         """What comes of `job` while this host waits."""
-        request, outcome = self.ctx.request_context, self.house.jobs.outcome
-        patience = callers.patience_s(request)
-        if wanted(request):
-            async with reported(self.ctx) as tell:
+        outcome, patience = self.house.jobs.outcome, callers.patience_s(self.request)
+        if wanted(self.request):
+            async with reported(self.request) as tell:
                 result = await outcome(job, patience, tell)
         else:
             result = await outcome(job, patience)

@@ -33,7 +33,7 @@ def client(house: House) -> Client:
 
 async def settled(house: House, handle: str) -> None:
     with anyio.fail_after(30):
-        while not (job := house.jobs.find("mcp", handle)) or not job.done.is_set():
+        while not (job := house.jobs.find("mcp", handle)) or not job.done:
             await anyio.sleep(0.01)
     await written(house)
 
