@@ -211,20 +211,16 @@ def usage(given: Any, produced: Any, *, cached: Any = 0, write: Any = 0, reasoni
     A missing or absurd total makes it estimated; details are clamped to their totals.
     """
     total_in, total_out = count(given), count(produced)
-    details = [count(value) for value in (cached, write, reasoning)]
-    read, written, thought = (value or 0 for value in details)
-    absurd = any(
-        raw is not None and value is None for raw, value in zip((cached, write, reasoning), details, strict=True)
-    )
+    read, written, thought = (count(0 if raw is None else raw) for raw in (cached, write, reasoning))
     fed, made = total_in or 0, total_out or 0
-    read = min(read, fed)
+    known = min(read or 0, fed)
     return Usage(
         input=fed,
         output=made,
-        cached_input=read,
-        cache_write=min(written, fed - read),
-        reasoning=min(thought, made),
-        estimated=total_in is None or total_out is None or absurd,
+        cached_input=known,
+        cache_write=min(written or 0, fed - known),
+        reasoning=min(thought or 0, made),
+        estimated=None in (total_in, total_out, read, written, thought),
     )
 
 

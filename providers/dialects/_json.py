@@ -52,7 +52,7 @@ def string(value: Any) -> str:
 
 def count(value: Any) -> int | None:
     """A number of tokens, or None if it is missing or absurd. A float must be whole (Cohere sends 12.0)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
+    if value.__class__ not in (int, float) or not 0 <= value <= MOST_TOKENS:  # a bool is neither
         return None
     return int(value) if value == int(value) else None
 

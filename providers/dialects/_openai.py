@@ -15,6 +15,8 @@ from ._errors import classify, complaint
 from ._json import amount, count, items, mapping, objects, scrub, string
 
 _TICK = 1e-10  # USD; xAI's cost_in_usd_ticks, equal to genai-prices in 6 of 6 recordings
+_CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
+_PRICED = frozenset({"cost_in_usd_ticks", "cost", "is_byok"})
 _MOST_USD = 10_000.0  # a single call above this is a mistake, not a price
 _WINDOWS = ("context_length", "max_context_length", "max_model_len", "context_window")
 _ENDS = ("shutdown_date", "deprecation", "expiration_date")
@@ -65,14 +67,17 @@ def chat_usage(raw: Any, *, beside: bool) -> Usage | None:
     if fed is not None and spoken is not None and thought:
         apart = total == fed + spoken + thought or (beside and total != fed + spoken)
         produced = spoken + thought if apart else spoken
-    cached = first(*(body.get(n) for n in ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")))
-    cached = first(read.get("cached_tokens"), cached)
+    cached = read.get("cached_tokens")
+    if cached is None:
+        cached = first(*(body.get(name) for name in _CACHED))
     tokens = usage(given, produced, cached=cached, write=read.get("cache_write_tokens"), reasoning=reasoning)
     return with_cost(tokens, body)
 
 
 def with_cost(tokens: Usage, body: Mapping[str, Any]) -> Usage:
     """The usage with the price the provider reports; zero means it reports none (Grok on Azure)."""
+    if _PRICED.isdisjoint(body):
+        return tokens
     ticks, cost = amount(body.get("cost_in_usd_ticks")), body.get("cost")
     usd = ticks * _TICK if ticks else amount(mapping(cost).get("total_cost") if isinstance(cost, dict) else cost)
     if body.get("is_byok") is True:  # OpenRouter bills its fee, the caller's own key pays the rest

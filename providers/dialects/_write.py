@@ -21,6 +21,7 @@ _NOT_STRICT = frozenset({"patternProperties", "oneOf", "allOf", "not", "if", "de
 
 Wish = Literal["temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "stop"]
 SAMPLING: tuple[Wish, ...] = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+WISHES: tuple[Wish, ...] = (*SAMPLING, "seed", "stop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,10 @@ def grant(request: Request, card: ModelCard, lacks: Iterable[Wish] = ()) -> Gran
     """Decide what to send to `card`. `lacks` names what the wire format itself has no word for."""
     warnings: list[str] = []
     effort = _effort(request.reasoning, card, warnings)
-    refused = {*lacks, *_refused(request, card, effort)}
-    values: dict[str, Any] = {}
-    for name in (*SAMPLING, "seed", "stop"):
-        value = getattr(request, name)
-        if value is None or value == ():
-            continue
-        if name in refused:
-            warnings.append(f"{name} was not sent: {card.id} does not take it")
-        else:
-            values[name] = value
+    wishes = {name: value for name in WISHES if (value := getattr(request, name)) is not None and value != ()}
+    refused = {*lacks, *_refused(request, card, effort)} if wishes else ()
+    warnings += [f"{name} was not sent: {card.id} does not take it" for name in wishes if name in refused]
+    values = {name: value for name, value in wishes.items() if name not in refused}
     choice = request.tool_choice if request.tools else "auto"
     if choice not in ("auto", "none") and _unforceable(card.flags):
         warnings.append(f"tool_choice {choice!r} was not sent: {card.id} cannot be forced to call a tool")

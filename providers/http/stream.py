@@ -68,12 +68,10 @@ class HttpStream:
     def _dressed(self, answer: Answer) -> Answer:
         headers = self._reply.headers
         request_id = answer.provider_request_id or next((headers[name] for name in REQUEST_IDS if name in headers), "")
-        return replace(
-            answer,
-            warnings=self._warnings + answer.warnings,
-            provider_request_id=request_id[:128],
-            simulated=answer.simulated or SIMULATED in headers,
-        )
+        told = (request_id[:128], self._warnings + answer.warnings, answer.simulated or SIMULATED in headers)
+        if told == (answer.provider_request_id, answer.warnings, answer.simulated):
+            return answer
+        return replace(answer, provider_request_id=told[0], warnings=told[1], simulated=told[2])
 
     @property
     def more(self) -> bool:
