@@ -368,11 +368,15 @@ def simulated(*, demo: bool) -> Sequence[Deployment]:
 
 
 def _relay(tariff: Price) -> Sequence[Deployment]:
-    """One model at two simulated providers, of which the first dies in mid-answer: a failover to be seen."""
+    """One model at two simulated providers, of which the first dies in mid-answer: a failover to be seen.
+
+    Nothing is expected of that one, so that no panel is given its seat: the other speaks for their model.
+    """
     broken = SimProvider(Scenario(models={"smart": Conduct(script=(parse_fault("cut_stream"),), repeat=True)}))
     card = sim_card("smart")
+    dying = replace(card, quality={"default": 0.0})
     return [
-        Deployment("sim-east", "smart", "sim-east|-|process", card, tariff, broken, 1, group="relay", simulated=True),
+        Deployment("sim-east", "smart", "sim-east|-|process", dying, tariff, broken, 1, group="relay", simulated=True),
         Deployment(
             "sim-west", "smart", "sim-west|-|process", card, tariff, SimProvider(), group="relay", simulated=True
         ),

@@ -20,9 +20,9 @@ def as_json(receipt: Receipt) -> dict[str, Any]:
         "reasoning": receipt.reasoning,
         "finish_reason": receipt.finish_reason,
         "usage": usage(receipt),
-        "cost_usd": receipt.cost_usd,
+        "cost_usd": usd(receipt.cost_usd),
         "cost_basis": receipt.cost_basis,
-        "estimated_cost_usd": receipt.estimated_cost_usd,
+        "estimated_cost_usd": usd(receipt.estimated_cost_usd),
         "latency_s": round(receipt.latency_s, 4),
         "ttft_s": None if receipt.ttft_s is None else round(receipt.ttft_s, 4),
         "cached": receipt.cached,
@@ -37,9 +37,18 @@ def as_json(receipt: Receipt) -> dict[str, Any]:
         "context": [
             {**asdict(use), "resources": list(use.resources), "warnings": list(use.warnings)} for use in receipt.context
         ],
-        **({"carbon_g": dict(zip(("low", "high"), receipt.carbon_g, strict=True))} if receipt.carbon_g else {}),
+        **({"carbon_g": _grams(*receipt.carbon_g)} if receipt.carbon_g else {}),
         "warnings": list(receipt.warnings),
     }
+
+
+def usd(amount: float | None) -> float | None:
+    """Money as it is booked, to a billionth of a dollar: what adding up in floats leaves behind that is nobody's cost."""
+    return None if amount is None else round(amount, 9)
+
+
+def _grams(low: float, high: float) -> dict[str, float]:
+    return {"low": round(low, 6), "high": round(high, 6)}
 
 
 def usage(receipt: Receipt) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, cast
 
 from providers.types import Answer, Reasoning
@@ -11,7 +11,7 @@ from ..types import Receipt
 from .confidence import Confidence
 
 Status = Literal["agreed", "majority", "split", "single", "degraded", "abstained", "running"]
-_APART = ("text", "texts", "receipt", "raw", "task")
+_APART = ("answer", "text", "texts", "receipt", "raw", "task")
 MARK = "plenum/fuse"  # of the part of a stored answer that holds the whole document
 
 
@@ -103,9 +103,10 @@ class FuseResult:
     task: str = ""
 
     def told(self, *, full: bool = False) -> dict[str, Any]:
-        """The result as JSON; `full` adds every member's text."""
-        names = ("answer", "summary", *(f.name for f in fields(self)))  # what is read first stands first
-        plain = {name: _plain(getattr(self, name)) for name in names if name not in _APART}
+        """The result as JSON, its figures as exact as they are worth; `full` adds every member's text."""
+        names = ("summary", *(f.name for f in fields(self)))
+        plain = {name: _plain(getattr(self, name), name) for name in names if name not in _APART}
+        plain = {"answer": self.answer, **plain}  # what is read first stands first, and as it was given
         if not self.analysis:
             plain.pop("analysis")
         return (
@@ -123,10 +124,14 @@ class FuseResult:
         )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, name: str = "") -> Any:
+    if isinstance(value, float):
+        return round(value, 9 if "usd" in name else 4)
     if isinstance(value, tuple):
         return [_plain(item) for item in cast("tuple[Any, ...]", value)]
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name), field.name) for field in fields(value)}
+    return value
 
 
 def document(answer: Answer) -> dict[str, Any] | None:

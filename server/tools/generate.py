@@ -228,7 +228,7 @@ def structure(result: Result, arguments: Generate) -> dict[str, Any]:
         "model": receipt.model,
         "finish_reason": receipt.finish_reason,
         "usage": receipts.usage(receipt),
-        "cost_usd": receipt.cost_usd,
+        "cost_usd": receipts.usd(receipt.cost_usd),
         "latency_s": round(receipt.latency_s, 4),
         "id": receipt.id,
         "conversation": receipt.conversation,

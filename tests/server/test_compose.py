@@ -11,6 +11,7 @@ import pytest
 from providers.simulator.server import serve
 from providers.types import Message, Request, Text
 from routing.errors import BudgetExceeded, Misconfigured
+from routing.fusion.ask import FuseAsk
 from routing.types import Ask
 from server.app import opener
 from server.config.load import Folders
@@ -107,6 +108,15 @@ async def test_in_a_demo_what_is_not_named_goes_to_a_model_that_works(tmp_path: 
                 assert [delta async for delta in stream]
             assert stream.result.receipt.provider == "sim"
         assert (await app.manager.generate(ask(model="relay"))).receipt.provider == "sim-west"
+
+
+async def test_in_a_demo_a_panel_that_is_not_named_is_of_models_that_work(tmp_path: Path) -> None:
+    async with opener(world(tmp_path), demo=True)() as app:
+        result = await app.fusion.fuse(FuseAsk(ask("What is 17 + 25?", "auto"), effort="thorough"))
+        assert (result.answer, result.status, result.needs_review) == ("42", "agreed", False)
+        assert {c.provider for c in result.candidates} == {"sim", "sim-west"}
+        named = await app.fusion.fuse(FuseAsk(ask("What is 17 + 25?", "auto"), models=("sim-east/smart", "sim/smart")))
+        assert {c.provider: c.status for c in named.candidates} == {"sim-east": "failed", "sim": "answered"}
 
 
 async def test_a_demo_starts_no_upstream_of_the_users_own(tmp_path: Path) -> None:

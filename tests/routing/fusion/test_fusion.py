@@ -5,7 +5,7 @@ from fusion_house import said
 
 from providers.errors import ContentRefused, Unavailable
 from providers.simulator import Said
-from providers.types import Price
+from providers.types import Price, Usage
 from routing.errors import BudgetExceeded, InvalidRequest, NoModel, ProvidersFailed, Refused
 from routing.fusion.ask import FusionSettings
 
@@ -44,6 +44,18 @@ async def test_the_receipt_is_that_of_the_whole_tree(house):
     assert result.receipt.usage.output == 150
     assert result.receipt.cost_usd == result.cost_usd
     assert result.receipt.id == result.id
+
+
+async def test_figures_are_told_as_exact_as_they_are_worth_and_an_answer_as_it_was_given(house):
+    answer = said('{"rate": 0.1234567890123}', 1 / 3, usage=Usage(input=100, output=50, cost_usd=0.1))
+    panel = house(dict.fromkeys(("alpha", "beta", "gamma"), answer))
+    result = await panel.fuse("The rate?", answer="json", effort="thorough", request={"schema": {"type": "object"}})
+    told = result.told()
+    assert told["answer"] == {"rate": 0.1234567890123}
+    assert (result.cost_usd, told["cost_usd"]) == (0.1 + 0.1 + 0.1, 0.3)
+    exact = [result.latency_s, result.confidence.value, *(one.latency_s for one in result.candidates)]
+    shown = [told["latency_s"], told["confidence"]["value"], *(one["latency_s"] for one in told["candidates"])]
+    assert shown == [round(figure, 4) for figure in exact]
 
 
 async def test_one_failed_member_degrades_and_is_never_silent(house):
