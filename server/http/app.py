@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import isroutine
 from pkgutil import iter_modules
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.house import House
 
@@ -37,8 +39,30 @@ def application(
     )
     inner.router.routes.extend(found(house))
     challenge = Protected(house).challenge
-    borders = Scoped(Carrying(inner), challenge)
+    borders = Scoped(Carrying(Direct(inner)), challenge)
     return Guard(RequestBodyLimitMiddleware(borders, LONGEST_BODY), address, verifier, challenge)
+
+
+class Direct:
+    """Finds what is ASGI itself at a fixed path by that path: the router looks at one route after the other.
+
+    Whatever the path or method does not say goes through the router and its layers. A fault that reaches uvicorn from here
+    is answered and logged there as it is there.
+    """
+
+    def __init__(self, app: Starlette) -> None:
+        self._app: ASGIApp = app
+        routes = [route for route in app.routes if isinstance(route, Route)]
+        self._known = {
+            route.path: route.app
+            for route in routes
+            if not (isroutine(route.endpoint) or route.param_convertors) and "POST" in (route.methods or ("POST",))
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        known = self._known.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await (known or self._app)(scope, receive, send)
 
 
 def found(house: House) -> Sequence[BaseRoute]:

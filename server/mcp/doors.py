@@ -1,8 +1,9 @@
 """The SDK's private doors we use, each for want of a public one in 2.3 (guide mcp-sdk §3). Test every upgrade."""
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
@@ -45,8 +46,9 @@ def without_lookups(server: MCPServer[Any]) -> None:
     core.get_tool_input_schema = schema
 
 
-def identity(name: str, scopes: Sequence[str]) -> AuthenticatedUser:
-    """A caller as the SDK knows one: sessions, sealed state and tasks are bound to it."""
+@lru_cache(maxsize=1_000)
+def identity(name: str, scopes: tuple[str, ...]) -> AuthenticatedUser:
+    """A caller as the SDK knows one: sessions, sealed state and tasks are bound to it. Nobody changes it: made once."""
     return AuthenticatedUser(AccessToken(token="", client_id=name, scopes=list(scopes), subject=name))
 
 
