@@ -1,8 +1,9 @@
 """`/v1/chat/completions` beside LiteLLM's proxy and Portkey's gateway, on one upstream: what a gateway adds, and costs.
 
-    python -m bench.http [--peers] [--json] [--rounds 3] [--cache FOLDER] [--only NAME …]
+    python -m bench.http [--peers] [--workers N …] [--json] [--rounds 3] [--cache FOLDER] [--only NAME …]
 Without `--peers`: Plenum beside the bare upstream alone. With it the peers are installed from their registries into a
-folder of their own (a gigabyte), never into ours. The upstream answers after 100 ms, whole or as forty events; no two
+folder of their own (a gigabyte), never into ours. `--workers 2 4` adds Plenum in two and in four processes, as `plenum-2`
+and `plenum-4`. `--only` names who takes part besides the upstream: plenum, plenum-2, litellm, portkey. The upstream answers after 100 ms, whole or as forty events; no two
 requests are equal and every answer is checked. Contestants take turns in every round, in turning order. Told are medians
 over rounds: added p50 and p99 (over the bare upstream's median in the same round), added time to the first token, CPU per
 request of the server's whole session, requests per second per core (its reciprocal), resident memory after all.
@@ -17,9 +18,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from . import _gateway
@@ -67,6 +69,10 @@ class Contestant:
     name: str
     target: Target
     session: int = 0
+    processes: int = 1
+
+
+Opened = Callable[[int, Path], AbstractContextManager[Contestant]]
 
 
 def base_of(port: int) -> str:
@@ -99,14 +105,16 @@ def direct(up: int, home: Path) -> Iterator[Contestant]:
 
 
 @contextmanager
-def plenum(up: int, home: Path) -> Iterator[Contestant]:
-    port = _gateway.free_port()
-    (home / "plenum.toml").write_text(PLENUM.format(base=base_of(up)))
-    command = [sys.executable, "-m", "server", "serve", "--http", f"127.0.0.1:{port}"]
-    environment = {"PLENUM_HOME": str(home), "PLENUM_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
-    with running(command, port, home / "plenum.log", **environment) as session:
+def plenum(up: int, home: Path, workers: int = 1) -> Iterator[Contestant]:
+    port, name = _gateway.free_port(), "plenum" if workers == 1 else f"plenum-{workers}"
+    own = home / name
+    own.mkdir()
+    (own / "plenum.toml").write_text(PLENUM.format(base=base_of(up)))
+    command = [sys.executable, "-m", "server", "serve", "--http", f"127.0.0.1:{port}", "--workers", str(workers)]
+    environment = {"PLENUM_HOME": str(own), "PLENUM_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
+    with running(command, port, own / "plenum.log", **environment) as session:
         headers = (("Authorization", f"Bearer {TOKEN}"),)
-        yield Contestant("plenum", Target(port, "/v1/chat/completions", "up/m", headers), session)
+        yield Contestant(name, Target(port, "/v1/chat/completions", "up/m", headers), session, workers)
 
 
 @contextmanager
@@ -191,8 +199,8 @@ def row(rounds: Sequence[Round], floor: Sequence[Round]) -> dict[str, float]:
 def compete(contestants: Sequence[Contestant], rounds: int) -> dict[str, dict[str, dict[str, float]]]:
     """All levels, whole and streamed: figures by case and contestant."""
     for contestant in contestants:
-        for stream in (False, True):
-            asyncio.run(drive(contestant.target, 4, 20, stream=stream))  # first calls import and connect
+        for stream in (False, True):  # first calls import and connect, in every process
+            asyncio.run(drive(contestant.target, 4 * contestant.processes, 20 * contestant.processes, stream=stream))
     found: dict[str, dict[str, dict[str, float]]] = {}
     for stream in (False, True):
         for level in LEVELS:
@@ -211,18 +219,21 @@ def show(case: str, rows: dict[str, dict[str, float]]) -> None:
     for name, figures in rows.items():
         if name != "direct":
             told = "  ".join(f"{key} {value:8.2f}" for key, value in figures.items())
-            print(f"{case:13} {name:8} {told}", file=sys.stderr, flush=True)
+            print(f"{case:13} {name:9} {told}", file=sys.stderr, flush=True)
 
 
 def verdict(found: dict[str, dict[str, dict[str, float]]]) -> list[str]:
     """What issue 10 demands and this run does not show."""
     missed = []
     for case, rows in found.items():
-        ours, level = rows["plenum"], int(case.split()[1])
-        if ours["failed"]:
-            missed.append(f"{case}: {ours['failed']:.0f} of ours failed")
+        missed += [
+            f"{case}: {figures['failed']:.0f} of {name} failed"
+            for name, figures in rows.items()
+            if name.startswith("plenum") and figures["failed"]
+        ]
+        ours, level = rows.get("plenum"), int(case.split()[1])
         for name, theirs in rows.items():
-            if name in ("direct", "plenum") or theirs["failed"]:
+            if ours is None or name == "direct" or name.startswith("plenum") or theirs["failed"]:
                 continue
             compared = ["added_p50_ms", "added_p99_ms"] + (["cpu_ms"] if level > 1 else [])
             missed += [
@@ -233,11 +244,21 @@ def verdict(found: dict[str, dict[str, dict[str, float]]]) -> list[str]:
     return missed
 
 
+def entered(given: argparse.Namespace) -> dict[str, Opened]:
+    """Who could take part, by name."""
+    found: dict[str, Opened] = {"plenum": plenum}
+    found |= {f"plenum-{number}": partial(plenum, workers=number) for number in given.workers}
+    if given.peers:
+        found |= {"litellm": partial(litellm, cache=given.cache), "portkey": partial(portkey, cache=given.cache)}
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", nargs="*", type=int, default=[])
     parser.add_argument("--only", nargs="*", default=[])
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser.add_argument("--cache", type=Path, default=home / "plenum-bench")
@@ -247,10 +268,10 @@ def main() -> int:
     with ExitStack() as stack:
         up = stack.enter_context(_gateway.upstream())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        contestants = [stack.enter_context(opened(up, folder)) for opened in (direct, plenum)]
-        for name, opened in (("litellm", litellm), ("portkey", portkey)) if given.peers else ():
+        contestants = [stack.enter_context(direct(up, folder))]
+        for name, opened in entered(given).items():
             if not given.only or name in given.only:
-                contestants.append(stack.enter_context(opened(up, folder, given.cache)))
+                contestants.append(stack.enter_context(opened(up, folder)))
         found = compete(contestants, given.rounds)
         memory = {c.name: round(_gateway.rss_mb(c.session), 1) for c in contestants if c.session}
     missed = verdict(found)
