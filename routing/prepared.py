@@ -4,12 +4,11 @@ A `Recall` that stands beneath replay (which goes by the caller's own arguments)
 what was added). Each step is one function; the first that refuses ends the ask before anything is paid.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from .ports import Flight, NoRecall, Recall
-from .types import Ask, Result
+from .types import Ask
 
 Step = Callable[[Ask], Awaitable[Ask]]
 
@@ -19,23 +18,6 @@ async def as_it_is(ask: Ask) -> Ask:
     return ask
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A flight of the prepared ask."""
-
-    ask: Ask
-    below: Flight
-
-    @property
-    def found(self) -> Result | None:
-        """What lies beneath found."""
-        return self.below.found
-
-    async def keep(self, result: Result) -> None:
-        """Let what lies beneath keep it."""
-        await self.below.keep(result)
-
-
 class Prepared:
     """Runs the steps in their order. Raises what they raise: Refusals."""
 
@@ -43,10 +25,27 @@ class Prepared:
         self._steps = tuple(steps)
         self._beneath = beneath or NoRecall()
 
-    @asynccontextmanager
-    async def flight(self, ask: Ask) -> AsyncGenerator[Flight]:
+    def flight(self, ask: Ask) -> "Preparing":
         """Prepare, then look beneath."""
+        return Preparing(self._steps, ask, self._beneath)
+
+
+class Preparing:
+    """The way to a flight of the prepared ask."""
+
+    __slots__ = ("_ask", "_below", "_beneath", "_steps")
+
+    def __init__(self, steps: Sequence[Step], ask: Ask, beneath: Recall) -> None:
+        self._steps = steps
+        self._ask = ask
+        self._beneath = beneath
+
+    async def __aenter__(self) -> Flight:
+        ask = self._ask
         for step in self._steps:
             ask = await step(ask)
-        async with self._beneath.flight(ask) as below:
-            yield Ready(below.ask, below)
+        self._below = self._beneath.flight(ask)
+        return await self._below.__aenter__()
+
+    async def __aexit__(self, *how: Any) -> bool | None:
+        return await self._below.__aexit__(*how)

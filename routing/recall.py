@@ -8,18 +8,17 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import anyio
 
 from providers.types import Answer
 
 from .conversations import packed_turn
-from .errors import InvalidRequest, Refusal
+from .errors import InvalidRequest
 from .events import CacheLooked, Observer, StoreFailed, unobserved
 from .ports import Flight, NoRecall, Recall
-from .shelter import Shelter
+from .shelter import Lead, SingleFlight
 from .store.archive import Archive, Claims, Record
 from .store.codec import pack, unpack
 from .store.faults import StoreFault
@@ -27,15 +26,6 @@ from .types import Ask, Cached, Receipt, Result
 
 UNDELIVERED_S = 600.0  # contract §3: an answer that reached nobody is replayed for ten minutes
 POLL_S = 0.05, 0.5  # between looks at a twin in another process: at first, at most
-
-
-@dataclass(slots=True)
-class Twin:
-    """An ask that runs: who comes with the same one waits here."""
-
-    key: str
-    shelter: Shelter = field(default_factory=Shelter)
-    outcome: Result | Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +61,7 @@ class Replay:
         self._claims = claims
         self._sleep = sleep
         self._beneath = beneath or NoRecall()
-        self._running: dict[tuple[str, str], Twin] = {}
+        self._twins = SingleFlight()
 
     @asynccontextmanager
     async def flight(self, ask: Ask) -> AsyncGenerator[Flight]:
@@ -82,50 +72,32 @@ class Replay:
             return
         key = ask.key or digest(ask)
         name = ask.caller, f"r:{ask.request_id}" if ask.request_id else f"k:{key}"
-        while (running := self._running.get(name)) is not None:
+        while (running := self._twins.running(name)) is not None:
             if (joined := await _join(running, key)) is not None:
                 self._tell("joined", joined)
                 yield Found(again(joined, "joined"), ask)
                 return
-        twin = self._running[name] = Twin(key)
-        try:
-            with twin.shelter.working():
-                async with self._lead(ask, key, twin) as flight:
+        with self._twins.lead(name, key) as lead:
+            if (known := await self._known(ask, key)) is not None:
+                lead.result = known
+                yield Found(known, ask)
+                self.archive.deliver(known.receipt.id, reached=True)
+                return
+            flight = Kept(self, ask, key, Found(None, ask), lead)
+            try:
+                async with self._beneath.flight(ask) as flight.below:
+                    lead.result = flight.found
                     yield flight
-        except Refusal as refusal:
-            twin.outcome = twin.outcome or refusal
-            raise
-        finally:
-            if self._running.get(name) is twin:
-                del self._running[name]
-            twin.shelter.end()
+            finally:
+                if ask.request_id is not None and not flight.id:
+                    self._released(ask.caller, ask.request_id, flight.found)
+            if flight.id:  # not reached when cancelled: then nobody has seen the answer
+                self.archive.deliver(flight.id, reached=True)
 
-    @asynccontextmanager
-    async def _lead(self, ask: Ask, key: str, twin: Twin) -> AsyncGenerator[Flight]:
-        if (known := await self._known(ask, key)) is not None:
-            twin.outcome = known
-            yield Found(known, ask)
-            self.archive.deliver(known.receipt.id, reached=True)
-            return
-        kept, cached = "", ""
-        try:
-            async with self._beneath.flight(ask) as below:
-                flight = Kept(self, ask, key, below, twin)
-                cached = below.found.receipt.id if below.found is not None else ""
-                try:
-                    yield flight
-                finally:
-                    kept = flight.id
-        finally:
-            if ask.request_id is not None and not kept:
-                self._released(ask.caller, ask.request_id, cached)
-        if kept:  # not reached when cancelled: then nobody has seen the answer
-            self.archive.deliver(kept, reached=True)
-
-    def _released(self, caller: str, request_id: str, cached: str) -> None:
+    def _released(self, caller: str, request_id: str, cached: Result | None) -> None:
         """Nothing was kept under a request_id: it leads to the answer a cache gave, or is free again."""
-        if cached:
-            self._claims.lead(caller, request_id, cached)
+        if cached is not None:
+            self._claims.lead(caller, request_id, cached.receipt.id)
         else:
             self._claims.drop(caller, request_id)
 
@@ -177,17 +149,23 @@ class Replay:
 class Kept:
     """A flight that leads: what it keeps is durable, then shared with its twins and with what lies beneath."""
 
-    def __init__(self, recall: Replay, ask: Ask, key: str, below: Flight, twin: Twin | None = None) -> None:
-        self.found = below.found
-        self.ask = below.ask
+    def __init__(self, recall: Replay, ask: Ask, key: str, below: Flight, lead: Lead | None = None) -> None:
         self.id = ""
+        self.below = below
         self._recall = recall
         self._ask = ask
         self._key = key
-        self._below = below
-        self._twin = twin
-        if twin is not None and below.found is not None:
-            twin.outcome = below.found
+        self._lead = lead
+
+    @property
+    def found(self) -> Result | None:
+        """What lies beneath found."""
+        return self.below.found
+
+    @property
+    def ask(self) -> Ask:
+        """What lies beneath made of it."""
+        return self.below.ask
 
     async def keep(self, result: Result) -> None:
         """Store the answer and its receipt. An answer that was paid for is given even if the store fails: it is told."""
@@ -197,9 +175,9 @@ class Kept:
         except StoreFault as fault:
             self._recall.observer(StoreFailed(fault.state, str(fault)))
         self.id = record.id
-        if self._twin is not None:
-            self._twin.outcome = result
-        await self._below.keep(result)
+        if self._lead is not None:
+            self._lead.result = result
+        await self.below.keep(result)
 
     def _record(self, result: Result) -> Record:
         ask, texts = self._ask, self._recall.texts
@@ -222,14 +200,11 @@ def digest(ask: Ask) -> str:
     return hashlib.sha256(repr(told).encode(errors="replace")).hexdigest()
 
 
-async def _join(twin: Twin, key: str) -> Result | None:
+async def _join(running: Lead, key: str) -> Result | None:
     """The outcome of a running twin; None when it was cancelled and somebody else should lead. Raises its refusal."""
-    if twin.key != key:
+    if running.key != key:
         raise _other_arguments()
-    await twin.shelter.wait()
-    if isinstance(twin.outcome, Refusal):
-        raise copy(twin.outcome)
-    return twin.outcome
+    return await running.outcome()
 
 
 def again(result: Result, how: Cached) -> Result:

@@ -1,22 +1,17 @@
-"""Single flight: of those who ask the same at the same time one works, the others wait for what it finds.
+"""Single flight over a fleet: of the replicas that are asked the same at the same time one works, the others wait for it.
 
-Within the process by events, over a fleet by `routing/store/shared.py`. Who leads and is cancelled brings the work to its
-end first where others wait for it (`shelter.py`); where nobody did, the next one leads.
+Within one process `routing/shelter.py` sees to that; between them `routing/store/shared.py` says who leads.
 """
 
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hashable
-from contextlib import asynccontextmanager, contextmanager
-from copy import copy
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import anyio
 
 from ..background import background
-from ..errors import Refusal
-from ..shelter import Shelter
 from ..store.shared import Flights, SharedLost
-from ..types import Result
 
 LEASE_S = 15.0  # a replica that died in mid-call keeps the others waiting for so long at most
 RENEW_S = LEASE_S / 3  # one that lives says so
@@ -24,51 +19,9 @@ LINGER_S = 5.0  # how long a finished flight can still be joined by a replica th
 POLL_S = 0.05, 0.5  # between looks at a flight of another replica: at first, at most
 
 
-@dataclass(slots=True)
-class Lead:
-    """The part of one who works: `result` is what it found, for those who wait."""
-
-    result: Result | None = None
-    refusal: Refusal | None = None
-    shelter: Shelter = field(default_factory=Shelter)
-
-
-class SingleFlight:
-    """Flights of this process by name."""
-
-    def __init__(self) -> None:
-        self._running: dict[Hashable, Lead] = {}
-
-    def running(self, name: Hashable) -> bool:
-        """Whether somebody works on it now."""
-        return name in self._running
-
-    async def outcome(self, name: Hashable) -> Result | None:
-        """What the one who works finds; None when he gave up. Raises the refusal he ended with."""
-        lead = self._running[name]
-        await lead.shelter.wait()
-        if lead.refusal is not None:
-            raise copy(lead.refusal)
-        return lead.result
-
-    @contextmanager
-    def lead(self, name: Hashable) -> Generator[Lead]:
-        """Work inside, while nobody else does."""
-        lead = self._running[name] = Lead()
-        try:
-            with lead.shelter.working():
-                yield lead
-        except Refusal as refusal:
-            lead.refusal = refusal
-            raise
-        finally:
-            del self._running[name]
-            lead.shelter.end()
-
-
 @dataclass(frozen=True, slots=True)
 class Formation:
-    """The same over all replicas: one of them leads. A store that is lost means that each leads for itself."""
+    """All replicas: one of them leads. A store that is lost means that each leads for itself."""
 
     flights: Flights
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep

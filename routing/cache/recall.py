@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from ..events import CacheLooked, Observer, unobserved
-from ..ports import Directory, Flight, NoRecall
+from ..ports import Directory, Flight
 from ..recall import Found
+from ..shelter import Lead, SingleFlight
 from ..types import Ask, Cached, Resolution, Result
 from .exact import CacheSettings, Exact, packed, unpacked
-from .flight import Formation, Lead, SingleFlight, Wing
+from .flight import Formation, Wing
 from .key import Key, cacheable, key_of, served_by_itself, worth_keeping
 from .semantic import Semantic, Vector
 
@@ -62,34 +63,24 @@ class ResponseCache:
         """Find, join, or lead. Raises the refusal a joined twin ended with, and NoModel."""
         question = self._question(ask)
         if question is None:
-            async with NoRecall().flight(ask) as plain:
-                yield plain
+            yield Found(None, ask)
             return
         if (known := await self._known_or_shared(question)) is None and self._semantic is not None:
-            vector = await self._semantic.vector(question.key, question.ask.caller)
+            vector = await self._semantic.vector(question.key, ask.caller)
             question = replace(question, vector=vector)
             known = await self._alike(question, self._semantic) or await self._known_or_shared(question)
         if known is not None:
             yield Found(known, ask)
             return
         with self._singles.lead(_name(question)) as lead:
-            async with self._led(question, lead) as flight:
-                yield flight
-
-    @asynccontextmanager
-    async def _led(self, question: Question, lead: Lead) -> AsyncGenerator[Flight]:
-        wing = await self._formation.lead_or_value(question.key.exact) if self._formation else None
-        if isinstance(wing, bytes) and (found := self._flown(wing, question)) is not None:
-            lead.result = found
-            yield Found(self._given(found, "joined", question.ask), question.ask)
-            return
-        self._observer(CacheLooked("miss"))
-        try:
-            async with wing.held() if isinstance(wing, Wing) else nullcontext():
+            wing = await self._formation.lead_or_value(question.key.exact) if self._formation else None
+            if isinstance(wing, bytes) and (found := self._flown(wing, question)) is not None:
+                lead.result = found
+                yield Found(self._given(found, "joined", ask), ask)
+                return
+            self._observer(CacheLooked("miss"))
+            async with _held(wing, lead) if isinstance(wing, Wing) else nullcontext():
                 yield Leading(self, question, lead)
-        finally:
-            if isinstance(wing, Wing):
-                await wing.land(packed(lead.result) if lead.result is not None else None)
 
     async def keep(self, question: Question, result: Result) -> None:
         """Keep what is complete and came from whom the name stands for."""
@@ -119,8 +110,8 @@ class ResponseCache:
     async def _known_or_shared(self, question: Question) -> Result | None:
         """What is kept, or what a twin finds; None when it is ours to lead (nothing is awaited after that is known)."""
         name = _name(question)
-        while (known := await self._known(question)) is None and self._singles.running(name):
-            if (shared := await self._singles.outcome(name)) is not None:
+        while (known := await self._known(question)) is None and (lead := self._singles.running(name)):
+            if (shared := await lead.outcome()) is not None:
                 return self._given(shared, "joined", question.ask)
         return known
 
@@ -194,6 +185,16 @@ class Leading:
             result = replace(result, receipt=replace(result.receipt, warnings=lasting))
         self._lead.result = result
         await self._cache.keep(self._question, result)
+
+
+@asynccontextmanager
+async def _held(wing: Wing, lead: Lead) -> AsyncGenerator[None]:
+    """Lead the fleet too, and give it what was found."""
+    try:
+        async with wing.held():
+            yield
+    finally:
+        await wing.land(packed(lead.result) if lead.result is not None else None)
 
 
 def _name(question: Question) -> tuple[object, ...]:

@@ -1,8 +1,7 @@
 """What is kept is as safe as what is sent: keys a provider echoed are taken out of an answer before it is written down."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from routing.ports import Flight, Recall
 from routing.types import Ask, Result
@@ -18,30 +17,37 @@ class Keeping:
         self._redactor = redactor
         self._beneath = beneath
 
-    @asynccontextmanager
-    async def flight(self, ask: Ask) -> AsyncGenerator[Flight]:
+    def flight(self, ask: Ask) -> "Safe":
         """The flight beneath; what it keeps is made safe."""
-        async with self._beneath.flight(ask) as below:
-            yield Safe(self._redactor, below)
+        return Safe(self._redactor, self._beneath.flight(ask))
 
 
-@dataclass(frozen=True, slots=True)
 class Safe:
-    """A flight that keeps no key."""
+    """A flight that keeps no key, the context manager and the flight in one."""
 
-    redactor: Redactor
-    below: Flight
+    __slots__ = ("_below", "_redactor", "_way")
+
+    def __init__(self, redactor: Redactor, way: AbstractAsyncContextManager[Flight]) -> None:
+        self._redactor = redactor
+        self._way = way
+
+    async def __aenter__(self) -> Flight:
+        self._below = await self._way.__aenter__()
+        return self
+
+    async def __aexit__(self, *how: Any) -> bool | None:
+        return await self._way.__aexit__(*how)
 
     @property
     def found(self) -> Result | None:
         """What lies beneath found."""
-        return self.below.found
+        return self._below.found
 
     @property
     def ask(self) -> Ask:
         """What lies beneath made of it."""
-        return self.below.ask
+        return self._below.ask
 
     async def keep(self, result: Result) -> None:
         """Keep it without keys."""
-        await self.below.keep(without_keys(self.redactor, result))
+        await self._below.keep(without_keys(self._redactor, result))

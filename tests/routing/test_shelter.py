@@ -11,7 +11,7 @@ from providers.simulator import Conduct
 from routing.costs.budgets import Plan
 from routing.manager import ProviderManager
 from routing.recall import Replay
-from routing.shelter import Shelter
+from routing.shelter import SingleFlight
 from routing.store.sqlite import sqlite
 from tests.routing.cache.conftest import Cache
 from tests.routing.money import Clock, rows, tracker
@@ -99,23 +99,23 @@ async def test_alone_a_cancelled_call_ends_at_once():
 
 
 async def test_when_the_last_one_who_waits_leaves_the_work_ends_too():
-    shelter, began, ended = Shelter(), anyio.Event(), []
+    flights, began, ended = SingleFlight(), anyio.Event(), []
     leading, following = anyio.CancelScope(), anyio.CancelScope()
 
     async def lead() -> None:
         try:
-            with leading, shelter.working():
+            with leading, flights.lead("work"):
                 began.set()
                 await anyio.sleep_forever()
         finally:
             ended.append("work")
-            shelter.end()
 
     async def follow() -> None:
+        running = flights.running("work")
         with following:
             async with anyio.create_task_group() as two:
-                two.start_soon(shelter.wait)
-                two.start_soon(shelter.wait)
+                two.start_soon(running.outcome)
+                two.start_soon(running.outcome)
 
     with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as tasks:
@@ -129,22 +129,23 @@ async def test_when_the_last_one_who_waits_leaves_the_work_ends_too():
             following.cancel()
     assert ended == ["work"]
     assert leading.cancelled_caught
+    assert flights.running("work") is None
 
 
 async def test_a_deadline_that_passes_while_others_wait_is_told_when_the_work_is_done():
-    shelter, done = Shelter(), anyio.Event()
+    flights, done = SingleFlight(), anyio.Event()
 
     async def lead() -> None:
-        try:
-            with anyio.move_on_after(0) as deadline, shelter.working():
-                await done.wait()
-            assert not deadline.cancelled_caught
-        finally:
-            shelter.end()
+        with anyio.move_on_after(0) as deadline, flights.lead("work"):
+            await done.wait()
+        assert not deadline.cancelled_caught
+
+    async def follow() -> None:
+        await flights.running("work").outcome()
 
     with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lead)
-            tasks.start_soon(shelter.wait)
+            tasks.start_soon(follow)
             await anyio.wait_all_tasks_blocked()
             done.set()
