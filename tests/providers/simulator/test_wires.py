@@ -182,7 +182,8 @@ async def test_the_log_shows_requests_and_no_key():
         async with able.open(Request(ASKED), "fast") as answering:
             async for _ in answering:
                 pass
-        reply = await http.engine().send("GET", f"{url}/_log", [], None, 5)
+        engine = http.engine()
+        reply = await engine.send(engine.form("GET", f"{url}/_log", {}, 5), None)
         body = b""
         while piece := await reply.read():
             body += piece
