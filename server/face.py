@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Literal
 
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.mcpserver import MCPServer, RequestStateSecurity
@@ -13,6 +14,7 @@ from server.house import House
 from server.mcp.apps import apps
 from server.mcp.doors import without_lookups, without_spans
 from server.mcp.pages import paged
+from server.mcp.straight import Straight
 from server.mcp.tasks import Tasks
 from server.prompts import prompts
 from server.resources import resources
@@ -40,6 +42,7 @@ CACHED: dict[CacheableMethod, CacheHint] = {
     "resources/templates/list": _LIST,
     "resources/read": CacheHint(ttl_ms=1_000, scope="private"),
 }
+TASKS: dict[str, Literal["optional", "required"]] = {"fuse": "optional"}  # tools whose calls may be tasks
 
 
 def face(house: House, *, state_keys: list[str | bytes] | None = None, telemetry: bool = False) -> MCPServer[House]:
@@ -51,13 +54,14 @@ def face(house: House, *, state_keys: list[str | bytes] | None = None, telemetry
         async with house.running():
             yield house
 
+    ours = tools(house)
     server: MCPServer[House] = MCPServer(
         "plenum",
         title="Plenum",
         version=VERSION,
         instructions=INSTRUCTIONS,
-        tools=list(tools(house)),
-        extensions=[apps(), Tasks({"fuse": "optional"}, house.jobs.group, elsewhere=partial(known, house))],
+        tools=list(ours),
+        extensions=[apps(), Tasks(TASKS, house.jobs.group, elsewhere=partial(known, house))],
         lifespan=lifespan,
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=state_keys) if state_keys else None,
@@ -69,6 +73,7 @@ def face(house: House, *, state_keys: list[str | bytes] | None = None, telemetry
     paged(server)
     house.changes.serve(server)
     without_lookups(server)
+    server.middleware.append(Straight(server, [tool for tool in ours if tool.name not in TASKS]))
     if not telemetry:
         without_spans(server)
     return server

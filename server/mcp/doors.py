@@ -4,19 +4,54 @@ import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from mcp.server.auth.middleware.auth_context import auth_context_var
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
+from mcp.server.models import InitializationOptions
+from mcp.server.runner import (
+    _has_modern_envelope,  # pyright: ignore[reportPrivateUsage]
+    _serve_modern_stream,  # pyright: ignore[reportPrivateUsage]
+    serve_dual_era_loop,
+)
 from mcp.server.session import ServerSession
+from mcp.shared._stream_protocols import ReadStream, WriteStream
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCRequest
 
 
 def lowlevel(server: MCPServer[Any]) -> Server[Any]:
     """The server inside: to run over our own streams, and to add handlers of legacy methods."""
     return server._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+class Opening(ReadStream[SessionMessage | Exception], Protocol):
+    """A stream whose first message can be seen before it is read."""
+
+    async def first(self) -> SessionMessage | Exception | None:
+        """The first message, which is read again afterwards; None when there is none."""
+        ...
+
+
+async def served(
+    core: Server[Any], read: Opening, write: WriteStream[SessionMessage], options: InitializationOptions
+) -> None:
+    """As `Server.run`. That relays every message through a task and a stream of its own, because the era of a client that
+    opens with a notification is known late; one that opens with an enveloped request is served without.
+    """
+    async with core.lifespan(core) as state:
+        if _opens_modern(await read.first()):
+            await _serve_modern_stream(core, read, write, lifespan_state=state, raise_exceptions=False)
+        else:
+            await serve_dual_era_loop(core, read, write, lifespan_state=state, init_options=options)
+
+
+def _opens_modern(item: SessionMessage | Exception | None) -> bool:
+    first = item.message if isinstance(item, SessionMessage) else None
+    return isinstance(first, JSONRPCRequest) and first.method != "initialize" and _has_modern_envelope(first.params)
 
 
 def without_spans(server: MCPServer[Any]) -> None:

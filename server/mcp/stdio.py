@@ -13,12 +13,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import anyio
+import anyio.lowlevel
 from mcp.server.lowlevel.server import NotificationOptions
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.message import SessionMessage
 from mcp.types import INVALID_REQUEST, ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
-from .doors import lowlevel
+from .doors import lowlevel, served
 from .frames import Fault, Id, Lines, Message, decode, encode
 from .pipes import Sink, Source
 
@@ -99,6 +100,12 @@ class Inbox:
     def __init__(self, source: Source, outbox: Outbox, pending: Pending) -> None:
         self._messages = self._read(source, outbox)
         self._pending = pending
+        self._seen: SessionMessage | Exception | None = None
+
+    async def first(self) -> SessionMessage | Exception | None:
+        """The first message, before it is read; None when there is none."""
+        self._seen = await anext(self._messages, None)
+        return self._seen
 
     async def receive(self) -> SessionMessage | Exception:
         """The next message. Raises EndOfStream."""
@@ -111,7 +118,8 @@ class Inbox:
         return self
 
     async def __anext__(self) -> SessionMessage | Exception:
-        return await anext(self._messages)
+        seen, self._seen = self._seen, None
+        return seen or await anext(self._messages)
 
     async def aclose(self) -> None:
         """Stop reading."""
@@ -135,6 +143,7 @@ class Inbox:
                     await outbox.refuse(fault)
                 elif not isinstance(message, Fault):
                     yield SessionMessage(message)
+                    await anyio.lowlevel.checkpoint()  # what was begun gets on before more is
         while self._pending:
             await self._pending.idle.wait()
 
@@ -210,4 +219,4 @@ async def run(server: MCPServer[Any]) -> None:
             await core.run(read, write, options)
         return
     async with streams() as (inbox, outbox):
-        await core.run(inbox, outbox, options)
+        await served(core, inbox, outbox, options)
