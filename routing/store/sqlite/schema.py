@@ -151,4 +151,27 @@ CREATE TABLE trial(                -- what became of an ask that took part in an
   pair TEXT NOT NULL, agreement REAL, basis TEXT NOT NULL, PRIMARY KEY(experiment, id)
 ) STRICT, WITHOUT ROWID;
 """,
+    # Rows of a kilobyte are for a table of rows: in one of keys each overflows to pages of its own. What is looked for by its
+    # arguments is only ever what reached nobody.
+    """
+CREATE TABLE record(
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  caller TEXT NOT NULL,
+  at REAL NOT NULL,
+  key TEXT NOT NULL,               -- digest of the caller's own arguments
+  request_id TEXT,
+  delivered INTEGER NOT NULL DEFAULT 0,
+  parent TEXT,                     -- the receipt this one continues
+  body BLOB NOT NULL,
+  answer BLOB,                     -- null where texts are not kept
+  turn BLOB                        -- what the caller said in this turn
+) STRICT;
+INSERT INTO record(id, caller, at, key, request_id, delivered, parent, body, answer, turn)
+  SELECT id, caller, at, key, request_id, delivered, parent, body, answer, turn FROM receipt ORDER BY at;
+DROP TABLE receipt;
+ALTER TABLE record RENAME TO receipt;
+CREATE INDEX receipt_at ON receipt(at);
+CREATE INDEX receipt_undelivered ON receipt(caller, key, at) WHERE delivered = 0 AND answer IS NOT NULL;
+""",
 )

@@ -221,6 +221,28 @@ async def test_an_older_file_is_migrated_and_keeps_what_it_holds(tmp_path: Path)
         assert rows(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
 
 
+async def test_receipts_of_an_older_file_stay_and_a_process_of_the_older_version_goes_on_with_it(tmp_path: Path):
+    path = tmp_path / "p.db"
+    db = apsw.Connection(str(path))
+    db.execute("PRAGMA journal_mode = WAL")
+    for script in MIGRATIONS[:8]:
+        db.execute(script)
+    db.execute("PRAGMA user_version = 8")
+    keep = """INSERT OR REPLACE INTO receipt(id, caller, at, key, body, answer, turn, request_id, parent, delivered)
+      VALUES(?, 'me', ?, 'k', x'00', x'01', NULL, ?, NULL, ?)"""
+    db.executemany(keep, [("a", 1.0, "r", 0), ("b", 3.0, None, 1), ("c", 2.0, None, 0)])
+    async with sqlite(path) as store:
+        kept = Record("a", "me", 1.0, "k", b"\0", b"\1", request_id="r", delivered=False)
+        assert await store.archive.read("a", "me") == kept
+        found = await store.archive.undelivered("me", "k", 0.0)
+        assert found is not None and found.id == "c"
+        db.execute(keep, ("a", 4.0, "again", 0))  # by the connection that was open all along
+        found = await store.archive.undelivered("me", "k", 0.0)
+        assert (found.id, found.request_id) == ("a", "again")
+        assert [record.id for record in await store.books.newest(9)] == ["a", "b", "c"]
+        db.close()
+
+
 @pytest.mark.parametrize(("needs", "opens"), [("1", True), ("99", False), (None, False)])
 async def test_a_newer_file_is_used_only_if_it_says_this_version_can(tmp_path: Path, needs, opens):
     path = tmp_path / "p.db"
