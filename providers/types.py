@@ -249,15 +249,15 @@ class Batches(Protocol):
         """The id of the batch with this name, handed in after `since` (seconds since the epoch)."""
         ...
 
-    async def look(self, id: str) -> Progress:  # noqa: A002
+    async def look(self, id: str) -> Progress:  # noqa: A002 - the wire's word
         """How it stands."""
         ...
 
-    def outcomes(self, id: str) -> AsyncIterator[Outcome]:  # noqa: A002
+    def outcomes(self, id: str) -> AsyncIterator[Outcome]:  # noqa: A002 - the wire's word
         """What there is, of a batch that has ended; items that were never run may be missing."""
         ...
 
-    async def cancel(self, id: str) -> None:  # noqa: A002
+    async def cancel(self, id: str) -> None:  # noqa: A002 - the wire's word
         """Ask the provider to stop; it ends when it has."""
         ...
 

@@ -67,11 +67,11 @@ class BatchWire(Protocol):
         """The id of the batch called `name`."""
         ...
 
-    def look(self, id: str) -> Flow[Progress]:  # noqa: A002
+    def look(self, id: str) -> Flow[Progress]:  # noqa: A002 - the wire's word
         """How it stands."""
         ...
 
-    def results(self, id: str) -> Flow[Results]:  # noqa: A002
+    def results(self, id: str) -> Flow[Results]:  # noqa: A002 - the wire's word
         """Where its results are, once it has ended."""
         ...
 
@@ -79,7 +79,7 @@ class BatchWire(Protocol):
         """Read one result."""
         ...
 
-    def cancel(self, id: str) -> Flow[None]:  # noqa: A002
+    def cancel(self, id: str) -> Flow[None]:  # noqa: A002 - the wire's word
         """Stop it."""
         ...
 

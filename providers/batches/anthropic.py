@@ -68,7 +68,7 @@ class Anthropic:
             after = f"&after_id={told(page.get('last_id'))}"
         return found
 
-    def look(self, id: str) -> Flow[Progress]:  # noqa: A002
+    def look(self, id: str) -> Flow[Progress]:  # noqa: A002 - the wire's word
         batch = mapping((yield Call(f"/v1/messages/batches/{told(id)}", method="GET")))
         counts = {name: count(number) or 0 for name, number in mapping(batch.get("request_counts")).items()}
         done, failed = counts.get("succeeded", 0), counts.get("errored", 0)
@@ -78,7 +78,7 @@ class Anthropic:
             "cancelled" if counts.get("canceled") else "expired" if counts.get("expired") else "completed", done, failed
         )
 
-    def results(self, id: str) -> Flow[Results]:  # noqa: A002
+    def results(self, id: str) -> Flow[Results]:  # noqa: A002 - the wire's word
         """Always at this path: a URL the provider names is not followed, it could lead the key anywhere."""
         yield from ()
         return Results(files=[Call(f"/v1/messages/batches/{told(id)}/results", method="GET")])
@@ -98,7 +98,7 @@ class Anthropic:
                 inner = mapping(error.get("error")) or error
                 return Row(name, _STATUS.get(string(inner.get("type")), 500), {"error": inner})
 
-    def cancel(self, id: str) -> Flow[None]:  # noqa: A002
+    def cancel(self, id: str) -> Flow[None]:  # noqa: A002 - the wire's word
         yield Call(f"/v1/messages/batches/{told(id)}/cancel", {})
 
 

@@ -48,7 +48,7 @@ class Gemini:
             token = f"&pageToken={quote(following, safe='')}"
         return None
 
-    def look(self, id: str) -> Flow[Progress]:  # noqa: A002
+    def look(self, id: str) -> Flow[Progress]:  # noqa: A002 - the wire's word
         operation = mapping((yield Call(f"/batches/{told(id)}", method="GET")))
         about = mapping(operation.get("metadata"))
         stats = mapping(about.get("batchStats"))
@@ -58,7 +58,7 @@ class Gemini:
             ended = "failed" if operation.get("error") else "completed"
         return Progress(ended, done, failed)
 
-    def results(self, id: str) -> Flow[Results]:  # noqa: A002
+    def results(self, id: str) -> Flow[Results]:  # noqa: A002 - the wire's word
         operation = mapping((yield Call(f"/batches/{told(id)}", method="GET")))
         holders = mapping(operation.get("response")), mapping(mapping(operation.get("metadata")).get("output"))
         for holder in holders:
@@ -75,7 +75,7 @@ class Gemini:
         code = count(error.get("code")) or 13
         return Row(name, _STATUS.get(code, code if code >= 400 else 500), {"error": error})
 
-    def cancel(self, id: str) -> Flow[None]:  # noqa: A002
+    def cancel(self, id: str) -> Flow[None]:  # noqa: A002 - the wire's word
         yield Call(f"/batches/{told(id)}:cancel", {})
 
 

@@ -54,12 +54,12 @@ class Mistral:
                 return None
         return None
 
-    def look(self, id: str) -> Flow[Progress]:  # noqa: A002
+    def look(self, id: str) -> Flow[Progress]:  # noqa: A002 - the wire's word
         job = mapping((yield Call(f"/batch/jobs/{told(id)}", method="GET")))
         ended: Ended = _ENDED.get(string(job.get("status")), "")
         return Progress(ended, count(job.get("succeeded_requests")) or 0, count(job.get("failed_requests")) or 0)
 
-    def results(self, id: str) -> Flow[Results]:  # noqa: A002
+    def results(self, id: str) -> Flow[Results]:  # noqa: A002 - the wire's word
         job = mapping((yield Call(f"/batch/jobs/{told(id)}?inline=true", method="GET")))
         if rows := objects(job.get("outputs")):
             return Results(rows)
@@ -70,7 +70,7 @@ class Mistral:
         """As OpenAI's."""
         return _openai.row(raw)
 
-    def cancel(self, id: str) -> Flow[None]:  # noqa: A002
+    def cancel(self, id: str) -> Flow[None]:  # noqa: A002 - the wire's word
         yield Call(f"/batch/jobs/{told(id)}/cancel", {})
 
 

@@ -59,13 +59,13 @@ class OpenAI:
             after = f"&after={told(page.get('last_id'))}"
         return None
 
-    def look(self, id: str) -> Flow[Progress]:  # noqa: A002
+    def look(self, id: str) -> Flow[Progress]:  # noqa: A002 - the wire's word
         batch = mapping((yield Call(f"/batches/{told(id)}", method="GET")))
         counts = mapping(batch.get("request_counts"))
         ended: Ended = _ENDED.get(string(batch.get("status")), "")
         return Progress(ended, count(counts.get("completed")) or 0, count(counts.get("failed")) or 0)
 
-    def results(self, id: str) -> Flow[Results]:  # noqa: A002
+    def results(self, id: str) -> Flow[Results]:  # noqa: A002 - the wire's word
         batch = mapping((yield Call(f"/batches/{told(id)}", method="GET")))
         files = (string(batch.get("output_file_id")), string(batch.get("error_file_id")))
         return Results(files=[Call(f"/files/{told(file)}/content", method="GET") for file in files if file])
@@ -78,7 +78,7 @@ class OpenAI:
             return Row(name, unrun=unrun) if unrun else Row(name, 500, {"error": error})
         return Row(name, count(response.get("status_code")) or 500, response.get("body"))
 
-    def cancel(self, id: str) -> Flow[None]:  # noqa: A002
+    def cancel(self, id: str) -> Flow[None]:  # noqa: A002 - the wire's word
         yield Call(f"/batches/{told(id)}/cancel", {})
 
 

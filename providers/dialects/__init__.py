@@ -47,6 +47,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "reasoning_enabled": "reasoning is switched by `reasoning: {enabled}` (Together)",
         "reasoning_parsed": "needs `reasoning_format: parsed` to keep thinking out of the text (Groq)",
         "echo_reasoning": "wants `reasoning_content` back on turns that called a tool (DeepSeek)",
+        "reasoning_details": "wants `reasoning_details` back unchanged (OpenRouter)",
         "reasoning_beside_output": "`completion_tokens` excludes reasoning (xAI chat; also seen by the sum)",
         # openai_responses
         "reasoning_summary": "may be asked for summaries of its reasoning (OpenAI: verified organisations only)",

@@ -172,7 +172,8 @@ class Gemini:
         return Call(f"/{name}:batchEmbedContents", {"requests": requests})
 
     def parse_embed(self, body: Any) -> Embeddings:
-        rows = objects(mapping(body).get("embeddings"))
+        """Of `:batchEmbedContents`; `:embedContent` answers one, as `embedding`."""
+        rows = objects(mapping(body).get("embeddings") or [mapping(body).get("embedding")])
         if not rows:
             raise Malformed("The provider sent no embeddings.")
         return Embeddings(tuple(vector(row.get("values")) for row in rows), Usage(estimated=True))

@@ -21,7 +21,7 @@ from ..types import (
 )
 from . import Call, _openai
 from ._draft import NOTHING, CallDraft, Draft, sign, signed
-from ._json import dump, mapping, objects, scrub, string
+from ._json import dump, items, mapping, objects, read_json, scrub, string
 from ._write import Granted, data_url, grant, is_object, results, schema_words, short_id, tighten
 
 NAME = "openai_chat"
@@ -31,10 +31,12 @@ _MOST_STOPS = 4  # OpenAI's limit
 class Fold:
     """Folds chunks or one completion. The last usage wins: Perplexity's is cumulative in every chunk."""
 
-    __slots__ = ("_beside", "_draft", "_usage", "done")
+    __slots__ = ("_beside", "_card", "_details", "_draft", "_usage", "done")
 
     def __init__(self, card: ModelCard) -> None:
         self.done = False
+        self._card = card
+        self._details: dict[Any, list[dict[str, Any]]] = {}
         self._draft = Draft()
         self._usage: Any = None
         self._beside = "reasoning_beside_output" in card.flags
@@ -72,6 +74,9 @@ class Fold:
         return deltas
 
     def answer(self) -> Answer:
+        if self._details:
+            details = dump([_joined(pieces) for pieces in self._details.values()])
+            self._draft.sign(0, sign(NAME, f"{self._card.id} {scrub(details)}"))
         return self._draft.answer(_openai.chat_usage(self._usage, beside=self._beside))
 
     def _envelope(self, name: str, chunk: Any) -> None:
@@ -97,12 +102,11 @@ class Fold:
             return NOTHING
         deltas: tuple[Delta, ...] = NOTHING
         thought = delta.get("reasoning_content") or delta.get("reasoning")
+        details = delta.get("reasoning_details")
+        if details:
+            thought = self._detail(objects(details), thought)
         if thought.__class__ is str:
             deltas = self._draft.think(0, thought)
-        elif delta.get("reasoning_details"):  # Snowflake: only here
-            deltas = self._draft.think(
-                0, "".join(string(item.get("text")) for item in objects(delta["reasoning_details"]))
-            )
         text = delta.get("content")
         if text:
             deltas += self._say(text)
@@ -112,6 +116,19 @@ class Fold:
         if refusal.__class__ is str and refusal:
             self._draft.refusal.append(refusal)
         return deltas
+
+    def _detail(self, details: list[dict[str, Any]], told: Any) -> Any:
+        """Keep the details where they are wanted back; the thought is what was told beside them, or (Snowflake) in them.
+
+        Streamed, one block comes in fragments of one type and index; sent back in fragments its signature is refused.
+        """
+        if "reasoning_details" in self._card.flags:
+            for item in details:
+                index = item.get("index")
+                place = len(self._details) if index is None else (string(item.get("type")), str(index))
+                flat = {name: value for name, value in item.items() if not isinstance(value, dict | list)}
+                self._details.setdefault(place, []).append(flat)
+        return told if isinstance(told, str) else "".join(string(item.get("text")) for item in details)
 
     def _say(self, text: Any) -> tuple[Delta, ...]:
         if text.__class__ is str:
@@ -154,6 +171,19 @@ class Fold:
         return piece
 
 
+def _joined(pieces: list[dict[str, Any]]) -> dict[str, Any]:
+    """One block of reasoning details from its fragments."""
+    if len(pieces) == 1:
+        return pieces[0]
+    whole: dict[str, Any] = {}
+    for piece in pieces:
+        whole |= {name: value for name, value in piece.items() if value is not None}
+    for name in ("text", "summary", "data"):
+        if name in whole:
+            whole[name] = "".join(string(piece.get(name)) for piece in pieces)
+    return whole
+
+
 class OpenAIChat(_openai.Speaker):
     """The dialect `openai_chat`."""
 
@@ -186,11 +216,12 @@ def _messages(request: Request, card: ModelCard) -> list[dict[str, Any]]:
     system = "\n\n".join(text for text in (request.system, words) if text)
     written: list[dict[str, Any]] = [{"role": role, "content": system}] if system else []
     for message in request.messages:
-        written += _turn(message, role, card.flags)
+        written += _turn(message, role, card)
     return written
 
 
-def _turn(message: Message, system_role: str, flags: frozenset[str]) -> Iterable[dict[str, Any]]:
+def _turn(message: Message, system_role: str, card: ModelCard) -> Iterable[dict[str, Any]]:
+    flags = card.flags
     short = short_id if "short_tool_ids" in flags else str
     if found := results(message):
         return [{"role": "tool", "tool_call_id": short(result.id), "content": result.text} for result in found]
@@ -202,7 +233,18 @@ def _turn(message: Message, system_role: str, flags: frozenset[str]) -> Iterable
         thoughts = "".join(part.text for part in message.parts if isinstance(part, Reasoning))
         if thoughts and "echo_reasoning" in flags:
             turn["reasoning_content"] = thoughts
+    if details := _details(message, card):
+        turn["reasoning_details"] = details
     return [turn]
+
+
+def _details(message: Message, card: ModelCard) -> list[Any]:
+    """The reasoning details of this turn as they came, if this model wrote them: another's it could not verify."""
+    if "reasoning_details" not in card.flags:
+        return []
+    signatures = (signed(NAME, part.signature) for part in message.parts if isinstance(part, Reasoning))
+    told = ((raw or "").partition(" ") for raw in signatures)
+    return [detail for model, _, raw in told if model == card.id for detail in items(read_json(raw.encode()))]
 
 
 def _written_call(call: ToolCall, call_id: str) -> dict[str, Any]:

@@ -51,15 +51,15 @@ class HttpBatches:
         """Look through the provider's list."""
         return await self._run(self._wire.find(name, items, since))
 
-    async def look(self, id: str) -> Progress:  # noqa: A002
+    async def look(self, id: str) -> Progress:  # noqa: A002 - the wire's word
         """Ask how it stands."""
         return await self._run(self._wire.look(id))
 
-    async def cancel(self, id: str) -> None:  # noqa: A002
+    async def cancel(self, id: str) -> None:  # noqa: A002 - the wire's word
         """Ask it to stop."""
         await self._run(self._wire.cancel(id))
 
-    async def outcomes(self, id: str) -> AsyncIterator[Outcome]:  # noqa: A002
+    async def outcomes(self, id: str) -> AsyncIterator[Outcome]:  # noqa: A002 - the wire's word
         """Every result, file after file."""
         found: Results = await self._run(self._wire.results(id))
         for raw in found.rows:

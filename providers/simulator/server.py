@@ -90,7 +90,7 @@ class Simulator:
         if kind == "count":
             return beside.counted(prompt_tokens(wire.asked(path, body).request))
         model, texts = beside.embedding(path, body)
-        return beside.embedded(model, [embed(text) for text in texts], sum(len(pieces(text)) for text in texts))
+        return beside.embedded(path, model, [embed(text) for text in texts], sum(len(pieces(text)) for text in texts))
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

@@ -82,7 +82,7 @@ class Cohere:
     def embedding(self, path: str, body: Mapping[str, Any]) -> tuple[str, Sequence[str]]:  # noqa: ARG002
         return text(body.get("model")), texts(body.get("texts"))
 
-    def embedded(self, model: str, vectors: Sequence[Sequence[float]], tokens: int) -> Any:  # noqa: ARG002 - it names none
+    def embedded(self, path: str, model: str, vectors: Sequence[Sequence[float]], tokens: int) -> Any:  # noqa: ARG002 - one path, and it names no model
         meta = {"billed_units": {"input_tokens": tokens}}
         return {"id": "sim", "embeddings": {"float": [list(vector) for vector in vectors]}, "meta": meta}
 

@@ -61,8 +61,9 @@ class Gemini:
         asked = rows(body.get("requests")) or [body]
         return (found[1] if found else ""), ["".join(_said(table(each.get("content")))) for each in asked]
 
-    def embedded(self, model: str, vectors: Sequence[Sequence[float]], tokens: int) -> Any:  # noqa: ARG002 - it names neither
-        return {"embeddings": [{"values": list(vector)} for vector in vectors]}
+    def embedded(self, path: str, model: str, vectors: Sequence[Sequence[float]], tokens: int) -> Any:  # noqa: ARG002 - it names neither model nor tokens
+        found = [{"values": list(vector)} for vector in vectors]
+        return {"embeddings": found} if path.endswith(":batchEmbedContents") else {"embedding": found[0]}
 
     def listing(self, models: Sequence[Listed]) -> Any:
         data = [

@@ -68,7 +68,7 @@ class Ollama:
     def embedding(self, path: str, body: Mapping[str, Any]) -> tuple[str, Sequence[str]]:  # noqa: ARG002
         return text(body.get("model")), texts(body.get("input"))
 
-    def embedded(self, model: str, vectors: Sequence[Sequence[float]], tokens: int) -> Any:
+    def embedded(self, path: str, model: str, vectors: Sequence[Sequence[float]], tokens: int) -> Any:  # noqa: ARG002 - one path, one shape
         return {"model": model, "embeddings": [list(vector) for vector in vectors], "prompt_eval_count": tokens}
 
     def listing(self, models: Sequence[Listed]) -> Any:

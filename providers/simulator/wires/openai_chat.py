@@ -77,7 +77,7 @@ class OpenAiChat:
     def embedding(self, path: str, body: Mapping[str, Any]) -> tuple[str, Sequence[str]]:  # noqa: ARG002
         return text(body.get("model")), texts(body.get("input"))
 
-    def embedded(self, model: str, vectors: Sequence[Sequence[float]], tokens: int) -> Any:
+    def embedded(self, path: str, model: str, vectors: Sequence[Sequence[float]], tokens: int) -> Any:  # noqa: ARG002 - one path, one shape
         data = [{"object": "embedding", "index": at, "embedding": list(vector)} for at, vector in enumerate(vectors)]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "model": model, "data": data, "usage": usage}

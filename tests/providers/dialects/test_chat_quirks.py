@@ -130,6 +130,60 @@ def test_reasoning_goes_back_on_tool_turns_where_asked_for() -> None:
     assert "reasoning_content" not in body(Request((turn,)))["messages"][0]
 
 
+STREAMED = [
+    [{"type": "reasoning.text", "text": "Let me ", "format": "anthropic-claude-v1", "index": 0, "signature": None}],
+    [{"type": "reasoning.text", "text": "think.", "format": "anthropic-claude-v1", "index": 0}],
+    [{"type": "reasoning.text", "signature": "c2ln", "format": "anthropic-claude-v1", "index": 0}],
+    [{"type": "reasoning.encrypted", "data": "ZW5j", "id": "call_1", "index": 0}, {"type": "other", "text": "a"}],
+    [{"type": "other", "text": "b"}],
+]
+DETAILS = [
+    {
+        "type": "reasoning.text",
+        "text": "Let me think.",
+        "format": "anthropic-claude-v1",
+        "index": 0,
+        "signature": "c2ln",
+    },
+    {"type": "reasoning.encrypted", "data": "ZW5j", "id": "call_1", "index": 0},
+    {"type": "other", "text": "a"},
+    {"type": "other", "text": "b"},
+]
+
+
+def detailed(*deltas: dict[str, Any], card: ModelCard) -> Answer:
+    fold = dialect.fold(card)
+    for delta in deltas:
+        fold.event("", encoded(chat_chunk(delta)))
+    return fold.answer()
+
+
+def test_openrouters_reasoning_details_go_back_in_whole_blocks_to_the_model_that_wrote_them() -> None:
+    card = flagged("reasoning_details")
+    pieces = [{"reasoning": "".join(d.get("text", "") for d in each), "reasoning_details": each} for each in STREAMED]
+    streamed = detailed(*pieces, {"content": "4"}, card=card)
+    assert [thought.text for thought in streamed.reasoning] == ["Let me think.ab"]
+    whole = detailed({"content": "4", "reasoning_details": DETAILS}, card=card)
+    for answer in (streamed, whole):
+        turn = Message("assistant", (*answer.reasoning, Text("4")))
+        assert body(Request((turn,)), card)["messages"] == [
+            {"role": "assistant", "content": "4", "reasoning_details": DETAILS}
+        ]
+        for other in (flagged(), replace(card, id="another")):
+            assert body(Request((turn,)), other)["messages"] == [{"role": "assistant", "content": "4"}]
+
+
+def test_reasoning_details_are_no_more_than_text_where_nobody_wants_them_back() -> None:
+    (thought,) = detailed({"reasoning_details": DETAILS}, card=CARD).reasoning
+    assert thought == Reasoning("Let me think.ab")
+
+
+def test_reasoning_details_of_any_shape_are_taken() -> None:
+    odd = [{"type": ["x"], "index": {"y": [1]}, "data": 7, "deep": [[[]]]}, {"index": 0, "text": 5}, "no"]
+    (thought,) = detailed({"reasoning_details": odd}, card=flagged("reasoning_details")).reasoning
+    assert thought.text == ""
+
+
 def test_cache_hints_are_written_where_they_are_known() -> None:
     hinted = Request((Message("user", (Text("long", cache_until_here=True), Text("short"))),))
     assert body(hinted)["messages"][0]["content"] == "longshort"

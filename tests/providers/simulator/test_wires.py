@@ -5,7 +5,7 @@ import json
 import anyio
 import pytest
 
-from providers.dialects import load
+from providers.dialects import Call, load
 from providers.errors import ProviderError
 from providers.http import Http, HttpProvider, Route, Timeouts
 from providers.simulator import FAULTS, Conduct, Scenario, parse_fault, serve
@@ -174,6 +174,16 @@ async def test_a_cut_answer_keeps_what_came(dialect, stream):
                     pass
             assert answering.answer.finish_reason is None
             assert answering.answer.text == ("[simulated] The" if stream else "")
+
+
+async def test_gemini_answers_one_text_as_embedding_and_many_as_embeddings():
+    content = {"parts": [{"text": "a b"}]}
+    async with serve() as url, Http() as http:
+        able = provider(http, f"{url}", "gemini", stream=False)
+        one = await able.fetch(Call("/models/embed:embedContent", {"content": content}))
+        many = await able.fetch(Call("/models/embed:batchEmbedContents", {"requests": [{"content": content}] * 2}))
+    assert many["embeddings"] == [one["embedding"]] * 2 and len(one) == len(many) == 1
+    assert able.dialect.parse_embed(one).vectors == able.dialect.parse_embed(many).vectors[:1]
 
 
 async def test_the_log_shows_requests_and_no_key():
