@@ -17,7 +17,7 @@ from .contract import check
 from .costs.pricing import Charge, Tariffs, charge, charge_broken
 from .decision import Carbon, Chooser, no_carbon
 from .errors import NoModel, Refusal
-from .events import Answered, AttemptEnded, AttemptStarted, Failed, Observer, silent, unobserved
+from .events import Answered, AttemptEnded, AttemptStarted, Observer, failed, silent, unobserved
 from .filters import Filters
 from .itinerary import Hop, Stop
 from .settings import RoutingSettings
@@ -133,7 +133,7 @@ class Desk:
             refused = refusal(
                 [error], Stop("caller" if error.fault == "caller" else "exhausted"), trip.receipt(now), ()
             )
-            self._observer(Failed(trip.id, refused.code, refused.receipt))
+            self._observer(failed(trip.id, refused))
             return refused
         result = trip.result(now, Landed(planned.hop, planned.request, answer), self._carbon)
         self._observer(Answered(result.receipt))

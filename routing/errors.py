@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .types import Receipt
+from .types import Reason, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +148,17 @@ class Misconfigured(Refusal):
     """The configuration is wrong."""
 
     code = "configuration"
+
+
+def told_again(reason: Reason, receipt: Receipt | None = None) -> Refusal:
+    """The refusal that was kept as this reason. When a retry helps was true then: it is not told again."""
+    return _KINDS.get(reason.code, Refusal)(reason.message, hint=reason.hint, receipt=receipt)
+
+
+_KINDS: dict[str, type[Refusal]] = {
+    kind.code: kind
+    for kind in (
+        *(InvalidRequest, NoModel, PromptTooLong, BudgetExceeded, Limited, KeyRefused),
+        *(Refused, ProvidersFailed, DeadlinePassed, Cancelled, PolicyForbids, Misconfigured),
+    )
+}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from .errors import Refusal
 from .types import Attempt, Receipt
 
 
@@ -45,11 +46,18 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An ask ended without an answer; `code` as in the contract."""
+    """An ask ended without an answer; `code` as in the contract, `message` and `hint` in our words."""
 
     id: str
     code: str
     receipt: Receipt | None
+    message: str = ""
+    hint: str = ""
+
+
+def failed(id: str, refusal: Refusal) -> Failed:  # noqa: A002
+    """The event of this refusal."""
+    return Failed(id, refusal.code, refusal.receipt, refusal.message, refusal.hint)
 
 
 @dataclass(frozen=True, slots=True)

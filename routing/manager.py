@@ -21,7 +21,7 @@ from . import ports
 from .attempt import Caller, Live
 from .decision import Carbon, Chooser, no_carbon
 from .errors import BudgetExceeded, DeadlinePassed, Refusal
-from .events import Answered, Decided, Failed, Observer, Tell, silent, unobserved
+from .events import Answered, Decided, Observer, Tell, failed, silent, unobserved
 from .filters import Filters
 from .hedging import FAILURES, Hedger, race
 from .itinerary import Hop, Itinerary, RetryTokens, Stop
@@ -78,8 +78,7 @@ class ProviderManager:
         self._carbon, self._observer, self._cascade = carbon, observer, cascade or ports.NoCascade()
         self._clock, self._wall, self._ids = clock, wall, ids
         self._draw = (random or _random.Random()).random  # noqa: S311 - jitter, no secret
-        self._tokens = RetryTokens(self.settings.retry)
-        self._hedger = Hedger(self.settings.hedge, self.traffic)
+        self._tokens, self._hedger = RetryTokens(self.settings.retry), Hedger(self.settings.hedge, self.traffic)
 
     async def generate(self, ask: Ask, tell: Tell = silent) -> Result:
         """A whole answer that meets the ask's contract; broken ones are replaced before anybody sees them."""
@@ -97,7 +96,7 @@ class ProviderManager:
 
     async def explain(self, ask: Ask) -> Receipt:
         """Decide and price, call nobody. Raises as `generate` where nobody may serve."""
-        async with self._trip(ask, silent) as trip:
+        async with self._trip(ask, silent, asked=False) as trip:
             trip.ask = await self._foresee(trip.ask)
             trip.decision = self._chooser.decide(trip.ask, trip.left(self._clock()), 0.0, ports.InOrder())
             if not trip.decision.order:
@@ -118,13 +117,13 @@ class ProviderManager:
                 yield ReceiptedStream(live, first, partial(self._end, trip, flight, live))
 
     @asynccontextmanager
-    async def _trip(self, ask: Ask, tell: Tell) -> AsyncGenerator[Trip]:
-        """The record of this ask; whatever refusal leaves the block carries the receipt and is told."""
+    async def _trip(self, ask: Ask, tell: Tell, *, asked: bool = True) -> AsyncGenerator[Trip]:
+        """The record of this ask; whatever refusal leaves the block carries the receipt and, where it was `asked`, is told."""
         now = self._clock()
         limits = (ask.deadline_s, ask.max_latency_s)
         patience = min((s for s in limits if s is not None), default=self.settings.deadline_s)
         ask = ask if ask.id else replace(ask, id=self._ids())
-        trip = Trip(ask.id, ask, tell, now, now + patience, self._wall())
+        trip = Trip(ask.id, ask, tell, now, now + patience, self._wall(), asked=asked)
         try:
             trip.agree()
             yield trip
@@ -136,7 +135,8 @@ class ProviderManager:
 
     def _told(self, trip: Trip, error: Refusal) -> Refusal:
         error.receipt = trip.receipt(self._clock())
-        self._observer(Failed(trip.id, error.code, error.receipt))
+        if trip.asked:
+            self._observer(failed(trip.id, error))
         return error
 
     async def _travel(self, trip: Trip, attempt: Callable[[Trip, Itinerary, Hop], Awaitable[T]]) -> T:

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from providers.errors import Billed, ProviderError
 from providers.types import Answer, Image, Message, ModelCard, Part, Reasoning, Request, Text, ToolCall, ToolResult
 
-from .types import Ask, CascadePlan, CostBasis, Deployment, Receipt, Resolution, Result
+from .types import Ask, CascadePlan, CostBasis, Deployment, Resolution, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,22 +241,6 @@ class Measure(Protocol):
     def bound(self, request: Request, card: ModelCard) -> int:
         """A number never below the true one: for money."""
         ...
-
-
-class Journal(Protocol):
-    """Where receipts and answers stay readable by id (`plenum://decisions/{id}`, `plenum://answers/{id}`)."""
-
-    async def receipt(self, id: str, caller: str) -> Receipt | None: ...  # noqa: A002
-
-    async def answer(self, id: str, caller: str) -> Answer | None: ...  # noqa: A002
-
-    async def begin(self, handle: str, caller: str) -> None: ...
-
-    def end(self, handle: str, caller: str) -> None: ...
-
-    async def lives(self, handle: str, caller: str) -> bool | None: ...
-
-    def deliver(self, id: str, *, reached: bool) -> None: ...  # noqa: A002
 
 
 class NoLeases:

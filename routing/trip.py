@@ -54,6 +54,7 @@ class Trip:
     poor: BudgetExceeded | None = None
     calls: int = 0
     planned: bool = False
+    asked: bool = True  # False of one that is only explained: nobody hears that it would have failed
     broken: tuple[Answer, ProviderError] | None = None  # the answer a repair attempt starts from
 
     def agree(self) -> None:

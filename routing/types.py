@@ -192,6 +192,15 @@ UNASKED = "max_tokens was not given"  # how the warning begins that stands in mo
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why there was no answer: a refusal's code of the contract, its words, the next thing to do."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What happened to an ask: choice, reasons, attempts, usage, money. Fields as in the contract's §3."""
 
@@ -223,6 +232,7 @@ class Receipt:
     at: float = 0.0  # seconds since the epoch
     similarity: float | None = None  # of a semantic cache hit
     candidates: tuple[tuple[str, float], ...] = ()  # explain: names and scores, best first
+    refusal: Reason | None = None  # of one that is kept: the refusal that carries a receipt says it itself
 
 
 @dataclass(frozen=True, slots=True)

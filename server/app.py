@@ -8,9 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from providers.types import Answer
 from routing.errors import Misconfigured
-from routing.ports import Directory, Journal
-from routing.types import Ask, Deployment, Receipt, Resolution, Result
+from routing.ports import Directory
+from routing.types import Ask, Deployment, Reason, Receipt, Resolution, Result
 
 from .config import Config, ConfigFault
 from .config.world import World
@@ -25,6 +26,28 @@ class Manager(Protocol):
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Any]: ...
 
     async def explain(self, ask: Ask) -> Receipt: ...
+
+
+class Journal(Protocol):
+    """Where receipts and answers stay readable by id, and who works on which handle (`routing.journal.Kept`)."""
+
+    async def receipt(self, id: str, caller: str) -> Receipt | None: ...  # noqa: A002
+
+    async def answer(self, id: str, caller: str) -> Answer | None: ...  # noqa: A002
+
+    async def begin(self, handle: str, caller: str) -> None: ...
+
+    def end(self, handle: str, caller: str) -> None: ...
+
+    async def lives(self, handle: str, caller: str) -> bool | None: ...
+
+    async def stop(self, handle: str, caller: str) -> None: ...
+
+    async def stopped(self, handle: str, caller: str) -> bool: ...
+
+    async def refuse(self, handle: str, caller: str, reason: Reason) -> None: ...
+
+    def deliver(self, id: str, *, reached: bool) -> None: ...  # noqa: A002
 
 
 @dataclass(frozen=True, slots=True)

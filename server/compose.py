@@ -45,6 +45,7 @@ from routing.manager import ProviderManager
 from routing.ports import Directory, Recall
 from routing.prepared import Prepared, Step
 from routing.recall import Replay
+from routing.refusals import Refusals
 from routing.signals import Traffic
 from routing.store import Store
 from routing.store.faults import StoreFault
@@ -101,6 +102,7 @@ class Ground:
     engines: Sequence[Roster]
     locals: Mapping[str, Provider]
     watch: Watch
+    refusals: Refusals
     aside: Aside
     demo: bool
 
@@ -148,6 +150,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     store = await stack.enter_async_context(_ledger(loaded))
     hub.subscribe(Tally(store.books))
     hub.subscribe(watch := Watch(store.audit))
+    hub.subscribe(refusals := Refusals(store.archive, lambda text: current().text(text)))
     asleep = "a demo starts none of your own" if demo and not loaded.environment.get("PLENUM_CONTEXT_FILE") else ""
     sources = await stack.enter_async_context(contexts(loaded.folders.data, loaded.environment, hub, asleep=asleep))
     left_calls = LeftCalls()
@@ -174,6 +177,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
         found,
         await _models_in_process(stack, wires, loaded),
         watch,
+        refusals,
         Aside(),
         demo,
     )
@@ -254,7 +258,7 @@ def house(ground: Ground, loaded: Loaded, keys: Keys | None = None) -> App:
         ),
         directory,
         ground.hub,
-        journal=Kept(ground.store.archive, ground.store.books, ground.store.archive),
+        journal=Kept(ground.store.archive, ground.store.books, ground.store.archive, ground.refusals),
         fusion=Fusion(manager, directory, settings.fusion(config), _means(ground, recall, embeddings)),
         purse=ground.tracker,
         costs=_accountant(ground, config, directory),

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Literal
 
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -19,7 +18,7 @@ from server.mcp.tasks import Tasks
 from server.prompts import prompts
 from server.resources import resources
 from server.tools import tools
-from server.tools.handles import known
+from server.tools.handles import Handles
 
 INSTRUCTIONS = """\
 Plenum asks other language models for you, within the user's budget, and says what it cost.
@@ -61,7 +60,7 @@ def face(house: House, *, state_keys: list[str | bytes] | None = None, telemetry
         version=VERSION,
         instructions=INSTRUCTIONS,
         tools=list(ours),
-        extensions=[apps(), Tasks(TASKS, house.jobs.group, elsewhere=partial(known, house))],
+        extensions=[apps(), Tasks(TASKS, house.jobs.group, elsewhere=Handles(house))],
         lifespan=lifespan,
         log_level="WARNING",
         request_state_security=RequestStateSecurity(keys=state_keys) if state_keys else None,

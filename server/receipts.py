@@ -39,6 +39,7 @@ def as_json(receipt: Receipt) -> dict[str, Any]:
         ],
         **({"carbon_g": _grams(*receipt.carbon_g)} if receipt.carbon_g else {}),
         "warnings": list(receipt.warnings),
+        **({"error": asdict(receipt.refusal)} if receipt.refusal else {}),
     }
 
 

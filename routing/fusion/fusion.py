@@ -13,7 +13,7 @@ from typing import Protocol
 import anyio
 
 from ..errors import BudgetExceeded, InvalidRequest, ProvidersFailed, Refusal, Refused
-from ..events import Failed, Fused, Observer, Progressed, Tell, silent, unobserved
+from ..events import Fused, Observer, Progressed, Tell, failed, silent, unobserved
 from ..ports import Directory, NoRecall, Recall
 from ..recall import digest
 from ..types import Ask, Deployment, Receipt, Result
@@ -161,15 +161,15 @@ class Fusion:
         return _Fuse(ask.ask.id, ask, plan, panel, candidates, tell, deadline, now, self._means.wall())
 
     async def _lead(self, ask: FuseAsk, plan: Course, tell: Tell) -> FuseResult:
-        fuse = await self._begin(ask, plan, tell)
         try:
+            fuse = await self._begin(ask, plan, tell)
             with (
                 self._means.tally.watch(fuse.id),
                 self._means.purse.envelope(fuse.id, ask.ask.max_cost_usd),
             ):
                 return await self._run(fuse)
         except Refusal as refusal:
-            self._means.observer(Failed(fuse.id, refusal.code, refusal.receipt))
+            self._means.observer(failed(ask.ask.id, refusal))
             raise
 
     async def _run(self, fuse: _Fuse) -> FuseResult:

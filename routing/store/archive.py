@@ -55,8 +55,12 @@ class Archive(Protocol):
         """Store it, and mark its request_id as done, in one step."""
         ...
 
+    def note(self, record: Record) -> None:
+        """Store it with the next write, without waiting; what stands under its id stays. For what may be lost."""
+        ...
+
     async def read(self, id: str, caller: str) -> Record | None:  # noqa: A002
-        """The record of this caller with this id."""
+        """The record of this caller with this id: the newest, where an ask that was refused ran again."""
         ...
 
     async def undelivered(self, caller: str, key: str, since: float) -> Record | None:

@@ -29,7 +29,7 @@ from providers.types import (
     Usage,
 )
 
-from ..types import Attempt, ContextUse, Deployment, Exclusion, Receipt
+from ..types import Attempt, ContextUse, Deployment, Exclusion, Reason, Receipt
 
 LARGE = 2048
 
@@ -44,8 +44,8 @@ class Turn:
 _CLASSES: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Answer, Attempt, ContextUse, Exclusion, Image, Message, Reasoning, Receipt, Text, ToolCall, ToolResult),
-        *(Turn, Usage),
+        *(Answer, Attempt, ContextUse, Exclusion, Image, Message, Reason, Reasoning, Receipt, Text, ToolCall),
+        *(ToolResult, Turn, Usage),
     )
 }
 _FIELDS = {kind: tuple((f.name, f.default) for f in fields(kind)) for kind in _CLASSES.values()}

@@ -1,16 +1,16 @@
 """Tasks (SEP-2663, `io.modelcontextprotocol/tasks`) on the SDK's Extension API: a call that takes long answers with a handle.
 
 A listed tool's call becomes a task when the client declares the extension; it runs on beside the requests and is asked
-for with `tasks/get`. Here it is in memory; `elsewhere` knows what became of tasks of other processes, and of those that died.
+for with `tasks/get`. Here it is in memory; `elsewhere` knows what became of tasks of other processes, and of those that died, and stops them.
 """
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import anyio
 import anyio.abc
@@ -32,7 +32,6 @@ ID = "io.modelcontextprotocol/tasks"
 MODERN = frozenset({"2026-07-28"})
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 Status = Literal["working", "input_required", "completed", "failed", "cancelled"]
-Elsewhere = Callable[[Any, str], Awaitable["Known | None"]]  # the SDK's context, a task's id
 current: ContextVar["Task"] = ContextVar("task")
 
 
@@ -71,8 +70,28 @@ class Known:
     payload: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-async def _nowhere(ctx: Any, task_id: str) -> Known | None:
-    del ctx, task_id
+class Elsewhere(Protocol):
+    """What other processes know, also those that ended. `ctx` is the SDK's context of who asks."""
+
+    async def known(self, ctx: Any, task_id: str) -> Known | None:
+        """How a task of this caller stands; None where nobody ever had it."""
+        ...
+
+    async def stop(self, ctx: Any, task_id: str) -> None:
+        """Have it ended by whichever process works on it, and remember that."""
+        ...
+
+
+class Nowhere:
+    """One process alone."""
+
+    async def known(self, ctx: Any, task_id: str) -> Known | None:
+        """Nobody else has tasks."""
+        del ctx, task_id
+
+    async def stop(self, ctx: Any, task_id: str) -> None:
+        """Nobody else has to know."""
+        del ctx, task_id
 
 
 @dataclass(eq=False)
@@ -136,9 +155,9 @@ class Tasks(Extension):
         group: Callable[[], anyio.abc.TaskGroup],
         terms: Terms | None = None,
         clock: Callable[[], float] = time.monotonic,
-        elsewhere: Elsewhere = _nowhere,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        self._elsewhere = elsewhere
+        self._elsewhere = elsewhere or Nowhere()
         self._tools, self._group, self._terms, self._clock = dict(tools), group, terms or Terms(), clock
         self._store: dict[str, Task] = {}
 
@@ -195,15 +214,18 @@ class Tasks(Extension):
         return task if task is not None and task.owner == authenticated_principal(ctx) else None
 
     async def _get(self, ctx: Any, params: TaskParams) -> dict[str, Any]:
-        task = self._here(ctx, params.task_id)
-        if task is None and params.task_id not in self._store:
-            task = await self._remembered(ctx, params.task_id)
+        return (await self._anywhere(ctx, params.task_id)).detail()
+
+    async def _anywhere(self, ctx: Any, task_id: str) -> Task:
+        task = self._here(ctx, task_id)
+        if task is None and task_id not in self._store:
+            task = await self._remembered(ctx, task_id)
         if task is None:
             raise MCPError(INVALID_PARAMS, "Unknown task")
-        return task.detail()
+        return task
 
     async def _remembered(self, ctx: Any, task_id: str) -> Task | None:
-        known = await self._elsewhere(ctx, task_id)
+        known = await self._elsewhere.known(ctx, task_id)
         if known is None:
             return None
         owner, expires = authenticated_principal(ctx), self._clock() + self._terms.ttl_ms / 1000
@@ -218,7 +240,10 @@ class Tasks(Extension):
         return {}
 
     async def _cancel(self, ctx: Any, params: TaskParams) -> dict[str, Any]:
-        self._find(ctx, params.task_id).scope.cancel()
+        task = await self._anywhere(ctx, params.task_id)
+        if task.status not in TERMINAL:
+            task.scope.cancel()
+            await self._elsewhere.stop(ctx, task.id)
         return {}
 
     def _forget_old(self) -> None:

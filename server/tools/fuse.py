@@ -19,7 +19,7 @@ from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
 
 from . import dialogue, results
 from .generate import digest
-from .handles import held, kept
+from .handles import held, kept, refused
 from .remedies import persuaded
 from .waiting import Call, Shape
 
@@ -130,7 +130,7 @@ async def _resumed(house: House, call: Call, handle: str, caller: str) -> Outcom
         return await call.waited(job)
     if (result := await kept(await house.app(), handle, caller)) is not None:
         return call.shape.done(result)
-    raise InvalidRequest(
+    raise await refused(await house.app(), handle, caller) or InvalidRequest(
         "Nothing is running or kept under this request_id.", hint="Send the prompt again, with or without request_id."
     )
 

@@ -10,7 +10,7 @@ from mcp.server.mcpserver import Context
 from pydantic import Field, WithJsonSchema
 
 from providers.types import Answer, Capability, Effort, Request, Tool
-from routing.errors import InvalidRequest
+from routing.errors import InvalidRequest, told_again
 from routing.types import UNASKED, Ask, CacheMode, Receipt, Result
 from server import callers, receipts
 from server.house import House
@@ -141,6 +141,8 @@ async def _replayed(app: Any, arguments: Generate, caller: str) -> Outcome:
         answer = await app.journal.answer(arguments.request_id, caller)
         if receipt is not None and answer is not None:
             return answered(Result(answer, receipt), arguments)
+        if receipt is not None and receipt.refusal is not None:
+            raise told_again(receipt.refusal, receipt)
     raise InvalidRequest(
         "Nothing is running or kept under this request_id.", hint="Send the prompt again, with or without request_id."
     )

@@ -92,6 +92,15 @@ class SmallJournal:
     async def lives(self, request_id, caller):
         return None
 
+    async def stop(self, handle, caller):
+        pass
+
+    async def stopped(self, handle, caller):
+        return False
+
+    async def refuse(self, handle, caller, reason):
+        pass
+
     def deliver(self, id, *, reached):
         self.delivered.append((id, reached))
 

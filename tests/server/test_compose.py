@@ -10,7 +10,7 @@ import pytest
 
 from providers.simulator.server import serve
 from providers.types import Message, Request, Text
-from routing.errors import BudgetExceeded, Misconfigured
+from routing.errors import BudgetExceeded, Misconfigured, NoModel
 from routing.fusion.ask import FuseAsk
 from routing.types import Ask
 from server.app import opener
@@ -35,6 +35,26 @@ async def test_an_answer_is_paid_for_and_its_receipt_kept(tmp_path: Path) -> Non
         assert app.journal is not None
         assert await app.journal.receipt(result.receipt.id, "local") == result.receipt
         assert await app.journal.receipt(result.receipt.id, "somebody") is None
+
+
+async def test_a_refusal_can_be_looked_up_by_its_id_and_by_its_caller_only(tmp_path: Path) -> None:
+    async with opener(world(tmp_path), demo=True)() as app:
+        with pytest.raises(NoModel) as caught:
+            await app.manager.generate(ask(model="sim/nobody"))
+        id_ = caught.value.receipt.id
+        kept = await app.journal.receipt(id_, "local")
+        assert (kept.refusal.code, kept.refusal.message) == ("no_model", caught.value.message)
+        assert await app.journal.receipt(id_, "somebody") is None
+        assert await app.journal.answer(id_, "local") is None
+    async with opener(world(tmp_path), demo=True)() as app:
+        assert (await app.journal.receipt(id_, "local")).refusal == kept.refusal
+
+
+async def test_what_is_only_explained_leaves_no_refusal(tmp_path: Path) -> None:
+    async with opener(world(tmp_path), demo=True)() as app:
+        with pytest.raises(NoModel):
+            await app.manager.explain(ask(model="sim/nobody"))
+        assert list(await app.journal.newest(9)) == []
 
 
 async def test_the_budget_of_the_configuration_holds_across_two_hosts(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
-"""A task's handle leads to its answer from another process and after a restart; of a process that died at it, it says so."""
+"""A task's handle leads to its answer, or to why there is none, from another process and after a restart; of a process
+that died at it, it says so; and any process can have it ended.
+"""
 
+import json
 import socket
 import sys
 import time
@@ -77,15 +80,55 @@ def test_a_finished_task_answers_from_another_process_and_after_its_own_ended(st
     assert "error" in second.task("t_nobodys")
 
 
-def test_a_task_whose_process_died_says_so_to_who_asks_another(start, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # a provider that takes the call and never answers
+def test_a_refused_task_says_why_in_another_process_and_after_its_own_ended(start) -> None:
+    first, second = start(), start()
+    handle = first.fuse(**{**PANEL, "models": ["sim/fast", "sim/smart"], "max_cost_usd": 0})["taskId"]
+    here = first.until(handle, "completed")["result"]
+    there = second.until(handle, "completed")["result"]
+    first.talk.process.kill()
+    third = start()
+    later = third.until(handle, "completed")["result"]
+    for told in (here, there, later):
+        assert told["isError"] and told["structuredContent"]["error"]["code"] == "budget_exceeded"
+        assert told["structuredContent"]["error"]["message"] == here["structuredContent"]["error"]["message"]
+    resumed = third.until(third.fuse(request_id=handle)["taskId"], "completed")["result"]
+    assert resumed["structuredContent"]["error"]["code"] == "budget_exceeded"
+    decided = third.ask("resources/read", uri=f"plenum://decisions/{handle}")["result"]["contents"][0]["text"]
+    assert json.loads(decided)["error"]["code"] == "budget_exceeded"
+    assert "error" in third.ask("resources/read", uri=f"plenum://answers/{handle}")
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[socket.socket]:
+    """A provider that takes the call and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
         (tmp_path / "plenum.toml").write_text(
-            f'[providers]\nauto = false\n[providers.alpha]\ndialect = "openai_chat"\nbase_url = "http://127.0.0.1:{silent.getsockname()[1]}/v1"\n'
+            f'[providers]\nauto = false\n[providers.alpha]\ndialect = "openai_chat"\nbase_url = "http://127.0.0.1:{listening.getsockname()[1]}/v1"\n'
             'timeout_s = 110\n[[providers.alpha.models]]\nid = "m1"\n[[providers.alpha.models]]\nid = "m2"\n'
         )
-        first, second = start(), start()
-        handle = first.fuse(**{**PANEL, "models": ["alpha/m1", "alpha/m2"]})["taskId"]
-        assert second.until(handle, "working")["taskId"] == handle
-        first.talk.process.kill()
-        first.talk.process.wait()
-        assert second.until(handle, "failed")["error"]["message"] == DIED
+        yield listening
+
+
+SILENT = {**PANEL, "models": ["alpha/m1", "alpha/m2"]}
+
+
+def test_a_task_is_ended_by_a_process_that_does_not_work_on_it(start, silent) -> None:
+    first, second = start(), start()
+    handle = first.fuse(**SILENT)["taskId"]
+    assert second.until(handle, "working")["taskId"] == handle
+    assert "result" in second.ask("tasks/cancel", taskId=handle)
+    assert first.until(handle, "cancelled")["taskId"] == handle
+    assert second.until(handle, "cancelled")["taskId"] == handle
+    assert "result" in second.ask("tasks/cancel", taskId=handle)  # it is over: nothing happens
+    assert "error" in second.ask("tasks/cancel", taskId="t_nobodys")
+    first.talk.process.kill()
+    assert start().until(handle, "cancelled")["taskId"] == handle
+
+
+def test_a_task_whose_process_died_says_so_to_who_asks_another(start, silent) -> None:
+    first, second = start(), start()
+    handle = first.fuse(**SILENT)["taskId"]
+    assert second.until(handle, "working")["taskId"] == handle
+    first.talk.process.kill()
+    first.talk.process.wait()
+    assert second.until(handle, "failed")["error"]["message"] == DIED

@@ -23,7 +23,7 @@ from routing.store.postgres import PostgresStore, postgres
 from routing.store.postgres.schema import MIGRATIONS
 from routing.store.tokens import Token
 from routing.types import Receipt, Result
-from tests.routing import test_recall
+from tests.routing import test_recall, test_refusals
 from tests.routing.costs import test_reports, test_tracker
 from tests.routing.money import Told, answer, ask, bill, dies, rows, spent, tracker
 from tests.routing.store import test_trials
@@ -31,7 +31,7 @@ from tests.routing.store import test_trials
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 
-for suite in (test_tracker, test_recall, test_reports, test_trials):
+for suite in (test_tracker, test_recall, test_refusals, test_reports, test_trials):
     globals().update({name: test for name, test in vars(suite).items() if name.startswith("test_")})
 
 

@@ -15,7 +15,7 @@ FIELDS = "id, caller, at, key, body, answer, turn, request_id, parent, delivered
 KEEP = f"""WITH kept AS (
     INSERT INTO plenum.receipt({FIELDS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING),
   done AS (UPDATE plenum.claim SET done = $1 WHERE caller = $2 AND request_id = $8) SELECT NULL"""  # noqa: S608 - ours
-READ = f"SELECT {FIELDS} FROM plenum.receipt WHERE id = $1 AND caller = $2"  # noqa: S608 - a constant of ours
+READ = f"SELECT {FIELDS} FROM plenum.receipt WHERE id = $1 AND caller = $2 ORDER BY at DESC LIMIT 1"  # noqa: S608 - a constant of ours
 UNDELIVERED = f"""SELECT {FIELDS} FROM plenum.receipt WHERE caller = $1 AND key = $2 AND at >= $3 AND NOT delivered
   AND answer IS NOT NULL ORDER BY at DESC LIMIT 1"""  # noqa: S608 - a constant of ours
 DELIVER = "WITH told AS (UPDATE plenum.receipt SET delivered = $2 WHERE id = $1) SELECT NULL"
@@ -45,9 +45,12 @@ class PostgresArchive:
     def keep(self, record: Record) -> Pending[None]:
         """Store the record and close its claim."""
         self._partition(record.at)
-        row = record.id, record.caller, record.at, record.key, record.body, record.answer, record.turn
-        row = *row, record.request_id, record.parent, record.delivered
-        return self._writer.submit(KEEP, row, _nothing, lasting=True)
+        return self._writer.submit(KEEP, _row(record), _nothing, lasting=True)
+
+    def note(self, record: Record) -> None:
+        """With the next write."""
+        self._partition(record.at)
+        self._writer.later(KEEP, _row(record))
 
     async def read(self, id: str, caller: str) -> Record | None:  # noqa: A002
         """By id, for its own caller."""
@@ -104,6 +107,11 @@ class PostgresArchive:
 
 def _nothing(row: Any) -> None:
     del row
+
+
+def _row(record: Record) -> tuple[Any, ...]:
+    row = record.id, record.caller, record.at, record.key, record.body, record.answer, record.turn
+    return *row, record.request_id, record.parent, record.delivered
 
 
 def _record(rows: Sequence[Any]) -> Record | None:

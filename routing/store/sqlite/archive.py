@@ -10,6 +10,7 @@ from .writer import Writer
 
 FIELDS = "id, caller, at, key, body, answer, turn, request_id, parent, delivered"
 KEEP = f"INSERT OR REPLACE INTO receipt({FIELDS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+NOTE = KEEP.replace("REPLACE", "IGNORE", 1)
 READ = f"SELECT {FIELDS} FROM receipt WHERE id = ? AND caller = ?"  # noqa: S608 - a constant of ours
 # The newest is chosen of what is found, nearly always nothing: to have them sorted costs twice the look.
 UNDELIVERED = f"""SELECT {FIELDS} FROM receipt WHERE caller = ? AND key = ? AND at >= ? AND delivered = 0
@@ -34,6 +35,10 @@ class SqliteArchive:
     def keep(self, record: Record) -> Pending[None]:
         """Store the record and close its claim."""
         return self._writer.submit(lambda db: _keep(db, record))
+
+    def note(self, record: Record) -> None:
+        """Within half a second."""
+        self._writer.later(lambda db: db.execute(NOTE, _row(record)))
 
     async def read(self, id: str, caller: str) -> Record | None:  # noqa: A002
         """By id, for its own caller."""
@@ -89,10 +94,14 @@ def _run(db: Database, query: str, values: tuple[str, ...]) -> None:
 
 
 def _keep(db: Database, record: Record) -> None:
-    row = record.id, record.caller, record.at, record.key, record.body, record.answer, record.turn
-    db.execute(KEEP, (*row, record.request_id, record.parent, record.delivered))
+    db.execute(KEEP, _row(record))
     if record.request_id is not None:
         db.execute(LEAD, (record.id, record.caller, record.request_id))
+
+
+def _row(record: Record) -> tuple[Value, ...]:
+    row = record.id, record.caller, record.at, record.key, record.body, record.answer, record.turn
+    return *row, record.request_id, record.parent, record.delivered
 
 
 def _forget(db: Database, condition: str, value: Value) -> int:
