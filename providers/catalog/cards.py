@@ -67,7 +67,9 @@ def card(provider: str, model: str, listed: Listed | None = None, override: Over
     """What is known of `model` at `provider`, overlaid by the provider's live list and by configuration."""
     said = override or Override()
     here = canonical(provider)
-    found = _bundled(*_base(here, said.base)) if said.base else _bundled(here, model)
+    found = _bundled(here, model)
+    if said.base:  # one's own deployment or tuning: it does not end on the day its maker's model does
+        found = replace(_bundled(*_base(here, said.base)), retires=None, replaced_by=None)
     if listed is not None:
         found = _live(found, listed)
     return _configured(replace(found, id=model), said)

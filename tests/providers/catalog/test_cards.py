@@ -139,6 +139,14 @@ def test_a_fine_tuned_model_inherits_what_is_not_said():
     assert card("alpha", "x", override=Override(base="anthropic/claude-haiku-5-5")).family == "claude"
 
 
+def test_a_deployment_of_ones_own_does_not_end_with_the_model_it_is_of():
+    assert card("azure", "gpt-4.1-mini").retires
+    mine = card("azure", "mine", override=Override(base="gpt-4.1-mini"))
+    assert (mine.retires, mine.replaced_by) == (None, None)
+    ends = Listed("mine", retires="2027-05-01")
+    assert card("azure", "mine", ends, Override(base="gpt-4.1-mini")).retires == "2027-05-01"
+
+
 def test_equals_find_each_other_by_group():
     same = [("openai", "gpt-6-luna"), ("openrouter", "openai/gpt-6-luna"), ("azure", "gpt-6-luna-2026-09-01")]
     assert {group(*deployment) for deployment in same} == {"gpt-6-luna"}
