@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 RESTART_S = 1.0  # between the death of a worker and its successor
 END_S = 40.0  # a little more than the workers take for their last calls
@@ -56,10 +57,26 @@ def _again(
     return start()
 
 
+class Shared(socket.socket):
+    """A listening socket of several processes, from which each takes one connection a turn of its event loop.
+
+    asyncio takes all that wait, so of a burst one process would get everything; so, who is idle comes round sooner.
+    """
+
+    _took = False
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """A connection, and the next time none."""
+        self._took = not self._took
+        if not self._took:
+            raise BlockingIOError
+        return super().accept()
+
+
 def inherited(environment: Mapping[str, str]) -> socket.socket | None:
     """The socket a supervisor passed to this process."""
     fd = environment.get(SOCKET_FD)
-    return socket.socket(fileno=os.dup(int(fd))) if fd else None
+    return Shared(fileno=os.dup(int(fd))) if fd else None
 
 
 def end_with_supervisor(environment: Mapping[str, str]) -> None:

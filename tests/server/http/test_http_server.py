@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from wire import ask, modern, post, send, status
 from providers.simulator import load_scenario
 from server.http.guard import Address
 from server.http.heads import Heads
+from server.http.serve import bound
+from server.http.workers import SOCKET_FD, inherited
 
 pytestmark = pytest.mark.anyio
 AUTH = {"Authorization": "Bearer secret"}
@@ -259,3 +263,17 @@ async def test_cancelling_a_task_stops_the_panel() -> None:
         with anyio.fail_after(30):
             while not app.manager.cancelled:
                 await anyio.sleep(0.01)
+
+
+def test_of_a_burst_one_process_takes_one_connection_a_turn() -> None:
+    """What waits is there for the others; asyncio asks until it is told that nothing waits."""
+    with bound("127.0.0.1", 0) as listening:
+        shared = inherited({SOCKET_FD: str(listening.fileno())})
+        shared.setblocking(False)
+        with shared, ExitStack() as clients:
+            for _ in range(3):
+                clients.enter_context(socket.create_connection(listening.getsockname(), timeout=10))
+            for _ in range(3):
+                clients.enter_context(shared.accept()[0])
+                with pytest.raises(BlockingIOError):
+                    shared.accept()
