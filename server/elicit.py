@@ -37,26 +37,34 @@ _FORM = {
 }
 
 
-async def agreed(ctx: Context[Any, Any], question: str) -> bool | None:
-    """Yes, no, or None when this client cannot be asked. Raises Unanswered, which becomes the question itself."""
+def able(ctx: Context[Any, Any]) -> bool:
+    """Whether this client can be asked."""
     capabilities = ctx.client_capabilities
     if capabilities is None or capabilities.elicitation is None:
+        return False
+    return (ctx.protocol_version or "") >= "2026" or ctx.request_context.session.can_send_request
+
+
+async def agreed(ctx: Context[Any, Any], question: str, state: str = "") -> bool | None:
+    """Yes, no, or None when this client cannot be asked. Raises Unanswered, which becomes the question itself.
+
+    `state` stands for the question where more is to come back with the answer than its words.
+    """
+    if not able(ctx):
         return None
     if (ctx.protocol_version or "") >= "2026":
-        return _from_round(ctx, question)
-    if not ctx.request_context.session.can_send_request:
-        return None
+        return _from_round(ctx, question, state or question)
     outcome = await ctx.elicit(question, Confirm)
     return isinstance(outcome, AcceptedElicitation) and outcome.data.ok
 
 
-def _from_round(ctx: Context[Any, Any], question: str) -> bool:
+def _from_round(ctx: Context[Any, Any], question: str, state: str) -> bool:
     """The answer that came with this call. What was asked is sealed into the state: another question, another answer."""
     given = (ctx.input_responses or {}).get(KEY)
-    if isinstance(given, ElicitResult) and ctx.request_state == question:
+    if isinstance(given, ElicitResult) and ctx.request_state == state:
         return given.action == "accept" and bool((given.content or {}).get("ok"))
     request = ElicitRequest(params=ElicitRequestFormParams(message=question, requested_schema=_FORM))
-    raise Unanswered(InputRequiredResult(input_requests={KEY: request}, request_state=question))
+    raise Unanswered(InputRequiredResult(input_requests={KEY: request}, request_state=state))
 
 
 async def visited(ctx: Context[Any, Any], message: str, opened: Callable[[], Page]) -> Page | None:

@@ -10,6 +10,7 @@ from . import methods
 from .answers import Spec, load
 from .answers._options import normal
 from .infer import Wanted, spec
+from .result import FuseResult
 from .stopping import Weigh
 from .types import Member, Method, StopRule
 
@@ -40,7 +41,8 @@ class FusionSettings:
 class FuseAsk:
     """`ask` holds the prompt and the envelope (money, deadline, caller); None means what `[fusion]` says.
 
-    `models` are names as in `generate`; `answer` a kind or `auto`; `judge` is `host`, `auto` or a model's name.
+    `models` are names as in `generate`; `answer` a kind or `auto`; `judge` is `host`, `auto` or a model's name. Whoever
+    answered in `onto`, a fuse of the same, is not asked again.
     """
 
     ask: Ask
@@ -54,6 +56,7 @@ class FuseAsk:
     on_low: OnLow = "flag"
     judge: str | None = None
     max_calls: int | None = None
+    onto: FuseResult | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from .answers import kinds
 from .ask import Course, FuseAsk, FusionSettings, course, member_ask, told
 from .calibration import Lessons, NoLessons
 from .confidence import Confidence
+from .further import further, price, reread
 from .hearing import Hearing, tree
 from .judging import Court, Embedding, NoEmbedding, choose
 from .panel import Panel
@@ -138,6 +139,14 @@ class Fusion:
         told = f"would ask {first}{more}; a {fuse.course.spec.kind} answer, decided by {fuse.course.name}"
         return replace(plan, summary=told, confidence=Confidence(None, "none"), needs_review=False, reasons=())
 
+    async def more(self, ask: FuseAsk, first: FuseResult, room_usd: float | None) -> float | None:
+        """What a thorough panel may cost beyond `first`, USD at most and within the room; None where there is none to ask."""
+        if ask.ask.conversation:  # the first answer is a turn of it already: who is asked now would read that
+            return None
+        larger = further(ask, first, 0.0)
+        fuse = await self._begin(larger, self._course(larger), silent)
+        return price(ask.ask.request, first, fuse.panel.members, room_usd)
+
     def _course(self, ask: FuseAsk) -> Course:
         if ask.models is not None and not ask.models:
             raise InvalidRequest("models is empty: nobody could be asked", hint='name models, or leave it at ["auto"]')
@@ -173,7 +182,12 @@ class Fusion:
             raise
 
     async def _run(self, fuse: _Fuse) -> FuseResult:
-        await self._poll(fuse, fuse.panel.members, fuse.course)
+        if (first := fuse.ask.onto) is not None:
+            fuse.heard += reread(first, fuse.panel.members, fuse.course.spec)
+            fuse.notes.append(
+                f"{len(fuse.heard)} answers of {first.id} count here too, paid for there (${first.cost_usd or 0.0:.4f})"
+            )
+        await self._poll(fuse, self._unasked(fuse), fuse.course)
         await self._repair(fuse)
         if not any(ballot.status not in ("failed", "refused", "unaffordable") for ballot in fuse.heard):
             raise self._nobody(fuse)

@@ -264,6 +264,7 @@ class FusionTable(Section):
     judge: str = "host"
     models: tuple[str, ...] = ("auto",)
     effort: Literal["quick", "balanced", "thorough"] = "quick"
+    in_doubt: Literal["ask", "flag"] = "ask"
 
 
 class ContextTool(Section):

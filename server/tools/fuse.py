@@ -1,14 +1,16 @@
 """`fuse`: several models asked the same, one answer with agreement, confidence and dissent. The fusing is `routing.fusion`'s."""
 
 import secrets
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
+import anyio
 from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from providers.types import Request
-from routing.errors import InvalidRequest, Misconfigured
+from routing.errors import InvalidRequest, Misconfigured, Refusal
 from routing.types import Ask, Receipt
 from server import callers
 from server.house import House
@@ -18,6 +20,7 @@ from server.mcp.apps import VIEW
 from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
 
 from . import dialogue, results
+from .doubt import doubted, larger, offered, replayed
 from .generate import digest
 from .handles import held, kept, refused
 from .remedies import persuaded
@@ -107,7 +110,7 @@ async def _handle(house: House, arguments: Fuse, ctx: Context[Any, Any]) -> Outc
         house.answered(caller, result.id)
         return fused(result, full=arguments.detail == "full")
 
-    call = Call(house, request, Shape(done, running))
+    call = Call(house, request, Shape(done, running), anyio.current_time() + callers.patience_s(request))
     resuming = arguments.request_id and not arguments.prompt and not arguments.messages
     if resuming:
         return await _resumed(house, call, arguments.request_id, caller)
@@ -122,7 +125,27 @@ async def _handle(house: House, arguments: Fuse, ctx: Context[Any, Any]) -> Outc
         async with held(app, caller):
             return await call.carried(app, "fuse", ask, partial(app.fusion.fuse, whole(arguments, ask)))
 
-    return await persuaded(ctx, app, ask, attempt)
+    offer = offered(ctx)
+    known = await kept(app, offer.handle, caller) if offer else None
+    outcome = done(known) if known else await persuaded(ctx, app, ask, attempt)
+    if replayed(outcome) and not arguments.request_id:
+        return outcome
+    first = await doubted(ctx, app, outcome, caller)
+    return (await _larger(call, ctx, app, arguments, first) if first else None) or outcome
+
+
+async def _larger(call: Call, ctx: Context[Any, Any], app: Any, arguments: Fuse, first: Any) -> Outcome | None:
+    """What a larger panel says, where a person wants one. Refused, the first answer stands and says why."""
+    assert call.until is not None, "questions take time"
+    again = ask_of(arguments, callers.of(call.request))
+    ask = await larger(ctx, app, whole(arguments, again), first, call.until)
+    if ask is None:
+        return None
+    try:
+        return await call.carried(app, "fuse", ask.ask, partial(app.fusion.fuse, ask))
+    except Refusal as refusal:
+        note = f"a larger panel was wanted and could not be asked: {refusal.message}"
+        return call.shape.done(replace(first, reasons=(*first.reasons, note)))
 
 
 async def _resumed(house: House, call: Call, handle: str, caller: str) -> Outcome:

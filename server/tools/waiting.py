@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+import anyio
 from mcp.server.context import ServerRequestContext
 
 from routing.events import Tell
@@ -34,6 +35,7 @@ class Call:
     house: House
     request: ServerRequestContext[Any, Any]
     shape: Shape
+    until: float | None = None  # by the event loop's clock, where questions may use up some of the host's patience
 
     async def carried(self, app: Any, kind: Kind, ask: Ask, work: Work) -> Outcome:
         """Join the same ask where it runs, else begin it. Raises its refusal."""
@@ -46,7 +48,8 @@ class Call:
 
     async def waited(self, job: Job) -> Outcome:
         """What comes of `job` while this host waits."""
-        outcome, patience = self.house.jobs.outcome, callers.patience_s(self.request)
+        outcome = self.house.jobs.outcome
+        patience = callers.patience_s(self.request) if self.until is None else self.until - anyio.current_time()
         if wanted(self.request):
             async with reported(self.request) as tell:
                 result = await outcome(job, patience, tell)
