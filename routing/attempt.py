@@ -16,10 +16,9 @@ from providers.errors import Billed, Malformed, ProviderError, TimedOut
 from providers.types import Answer, Delta, Request, Stream, Usage
 
 from .contract import check
-from .envelope import expected_output
 from .events import AttemptEnded, AttemptStarted, Observer, Progressed, silent
 from .itinerary import Hop
-from .ports import Bill, Cost, Gate, Guard, Held, Permit, Purse, Slot
+from .ports import Cost, Gate, Guard, Held, Permit, Purse, Slot
 from .signals import Traffic
 from .trip import Trip
 from .types import Attempt, Deployment
@@ -127,14 +126,29 @@ class Caller:
     @asynccontextmanager
     async def call(self, trip: Trip, hop: Hop) -> AsyncGenerator[Live]:
         """Ask `hop.deployment`. Raises ProviderError, QuotaWait, CircuitOpen, BudgetExceeded; all is settled by then."""
-        request = trip.request_for(hop, self.purse.room_usd(trip.ask, hop.deployment))
-        request = self.traffic.prefixes.hinted(request, hop.deployment.name)
+        deployment = hop.deployment
+        request = trip.request_for(hop, self.purse.room_usd(trip.ask, deployment))
+        request = self.traffic.prefixes.hinted(request, deployment.name)
         bill = trip.bill(hop, request)
         async with self.purse.hold(bill) as held:
             live = Live(trip, hop, request, held, bill.attempt, self.clock(), self.clock)
             try:
-                async with self._protected(live, bill):
-                    yield live
+                async with (
+                    self.gate.slot(deployment, trip.tokens(bill, request), trip.deadline) as live.slot,
+                    self.guard.admit(deployment, force=hop.force, probe=not hop.hedge) as live.permit,
+                ):
+                    self._starts(live)
+                    try:
+                        with live.scope:
+                            live.wait()
+                            async with deployment.opener.open(request, deployment.model) as live.stream:
+                                yield live
+                        live.mind_silence()
+                    except BaseException as error:
+                        self._vote(live, live.error or error)
+                        raise
+                    finally:
+                        self.traffic.left(deployment.name)
             except BaseException as error:
                 self._abandon(live, live.error or error)
                 raise
@@ -169,8 +183,7 @@ class Caller:
 
     def fail(self, live: Live, error: ProviderError) -> None:
         """A live stream broke after it was handed over: vote and settle now, while its reader is told."""
-        if not live.done and live.permit is not None:
-            live.permit.failed(error)
+        self._vote(live, error)
         self._abandon(live, error)
 
     def finish(self, live: Live) -> None:
@@ -194,37 +207,16 @@ class Caller:
         self.traffic.prefixes.answered(live.request, live.hop.deployment.name)
         self._note(live, "ok", "", cost)
 
-    @asynccontextmanager
-    async def _protected(self, live: Live, bill: Bill) -> AsyncGenerator[None]:
-        deployment, trip = live.hop.deployment, live.trip
-        tokens = bill.output_tokens and expected_output(live.request, deployment.card)
-        if trip.decision is not None:
-            tokens += trip.decision.sizes.estimate(deployment.card)
-        async with (
-            self.gate.slot(deployment, tokens, trip.deadline) as live.slot,
-            self.guard.admit(deployment, force=live.hop.force, probe=not live.hop.hedge) as live.permit,
-        ):
-            self._starts(live)
-            try:
-                with live.scope:
-                    live.wait()
-                    async with deployment.opener.open(live.request, deployment.model) as live.stream:
-                        yield
-                live.mind_silence()
-            except BaseException as error:
-                cause = live.error or error
-                if isinstance(cause, ProviderError) and not live.done:
-                    live.permit.failed(cause)
-                raise
-            finally:
-                self.traffic.left(deployment.name)
-
     def _starts(self, live: Live) -> None:
         deployment, trip = live.hop.deployment, live.trip
         live.started, live.sent = self.clock(), True
         self.traffic.started(deployment.name)
         self.observer(AttemptStarted(trip.id, deployment.provider, deployment.model, live.number))
         trip.tell(Progressed(trip.id, f"asking {deployment.name}", draft=live.number))
+
+    def _vote(self, live: Live, error: BaseException) -> None:
+        if isinstance(error, ProviderError) and live.permit is not None and not live.done:
+            live.permit.failed(error)
 
     def _abandon(self, live: Live, error: BaseException | None) -> None:
         if live.done:

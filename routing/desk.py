@@ -16,6 +16,7 @@ from . import ports
 from .contract import check
 from .costs.pricing import Charge, Tariffs, charge, charge_broken
 from .decision import Carbon, Chooser, no_carbon
+from .envelope import ByteCount
 from .errors import NoModel, Refusal
 from .events import Answered, AttemptEnded, AttemptStarted, Observer, failed, silent, unobserved
 from .filters import Filters
@@ -72,7 +73,7 @@ class Desk:
         self._purse = purse or ports.NoPurse()
         self._settings = settings or RoutingSettings()
         self._filters = Filters(self._settings, self._purse, ports.NoGate(), ports.NoGuard())
-        self._measure = measure or ports.ByteCount()
+        self._measure = measure or ByteCount()
         self._traffic = Traffic(clock)
         self._carbon, self._observer, self._clock = carbon, observer, clock
 

@@ -6,8 +6,8 @@ Above: tools, fusion, batch, the HTTP door. Below: one-method protocols (`ports.
 import random as _random
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -20,6 +20,7 @@ from providers.types import Delta
 from . import ports
 from .attempt import Caller, Live
 from .decision import Carbon, Chooser, no_carbon
+from .envelope import ByteCount
 from .errors import BudgetExceeded, DeadlinePassed, Refusal
 from .events import Answered, Decided, Observer, Tell, failed, silent, unobserved
 from .filters import Filters
@@ -35,7 +36,6 @@ from .verdict import refusal
 
 GRACE_S = 0.25  # attempts end by their own clock first, so that they can say why
 T = TypeVar("T")
-Attempted = Callable[[Hop], Awaitable[T]]
 
 
 def new_id() -> str:
@@ -71,7 +71,7 @@ class ProviderManager:
         self.traffic = traffic or Traffic(clock)
         purse, gate, guard = purse or ports.NoPurse(), gate or ports.NoGate(), guard or ports.NoGuard()
         filters = Filters(self.settings, purse, gate, guard)
-        measure, balancer = measure or ports.ByteCount(), balancer or ports.InOrder()
+        measure, balancer = measure or ByteCount(), balancer or ports.InOrder()
         self._chooser = Chooser(directory, self.settings, filters, self.traffic, measure, balancer, carbon)
         self._caller = Caller(purse, gate, guard, self.traffic, observer, clock)
         self._recall, self._foresee = recall or ports.NoRecall(), foresee
@@ -82,42 +82,40 @@ class ProviderManager:
 
     async def generate(self, ask: Ask, tell: Tell = silent) -> Result:
         """A whole answer that meets the ask's contract; broken ones are replaced before anybody sees them."""
-        async with self._trip(ask, tell) as trip:
-            with anyio.fail_after(trip.deadline - self._clock() + GRACE_S):
+        with self._trip(ask, tell) as trip:
+            with anyio.move_on_after(trip.deadline - self._clock() + GRACE_S):
                 async with self._recall.flight(trip.ask) as flight:
                     trip.ask = flight.ask
                     result = flight.found or await self._travel(trip, partial(self._whole, flight))
-        self._observer(Answered(result.receipt))
-        return result
+                self._observer(Answered(result.receipt))
+                return result
+            raise TimeoutError
 
-    def stream(self, ask: Ask) -> AbstractAsyncContextManager[ReceiptedStream | Remembered]:
+    @asynccontextmanager
+    async def stream(self, ask: Ask) -> AsyncGenerator[ReceiptedStream | Remembered]:
         """A live answer: entering returns at the first token; after that there is no restart."""
-        return self._stream(ask)
+        with self._trip(ask, silent) as trip:
+            async with self._recall.flight(trip.ask) as flight, AsyncExitStack() as stack:
+                trip.ask = flight.ask
+                if flight.found is not None:
+                    self._observer(Answered(flight.found.receipt))
+                    yield Remembered(flight.found)
+                    return
+                trip.terms = replace(trip.terms, allow_truncated=True)  # what was shown is not replaced, only marked
+                live, first = await self._travel(trip, partial(self._hand_over, stack))
+                yield ReceiptedStream(live, first, partial(self._end, trip, flight, live))
 
     async def explain(self, ask: Ask) -> Receipt:
         """Decide and price, call nobody. Raises as `generate` where nobody may serve."""
-        async with self._trip(ask, silent, asked=False) as trip:
+        with self._trip(ask, silent, asked=False) as trip:
             trip.ask = await self._foresee(trip.ask)
             trip.decision = self._chooser.decide(trip.ask, trip.left(self._clock()), 0.0, ports.InOrder())
             if not trip.decision.order:
                 raise refusal((), Stop("exhausted"), trip.receipt(self._clock()), trip.decision.held)
             return trip.explanation(self._clock(), self._carbon)
 
-    @asynccontextmanager
-    async def _stream(self, ask: Ask) -> AsyncGenerator[ReceiptedStream | Remembered]:
-        async with self._trip(ask, silent) as trip, self._recall.flight(trip.ask) as flight:
-            trip.ask = flight.ask
-            if flight.found is not None:
-                self._observer(Answered(flight.found.receipt))
-                yield Remembered(flight.found)
-                return
-            trip.terms = replace(trip.terms, allow_truncated=True)  # what was shown cannot be replaced, only marked
-            async with AsyncExitStack() as stack:
-                live, first = await self._travel(trip, partial(self._hand_over, stack))
-                yield ReceiptedStream(live, first, partial(self._end, trip, flight, live))
-
-    @asynccontextmanager
-    async def _trip(self, ask: Ask, tell: Tell, *, asked: bool = True) -> AsyncGenerator[Trip]:
+    @contextmanager
+    def _trip(self, ask: Ask, tell: Tell, *, asked: bool = True) -> Generator[Trip]:
         """The record of this ask; whatever refusal leaves the block carries the receipt and, where it was `asked`, is told."""
         now = self._clock()
         limits = (ask.deadline_s, ask.max_latency_s)
@@ -144,7 +142,8 @@ class ProviderManager:
         route = self._route(trip)
         hop = self._first(route)
         while isinstance(hop, Hop):
-            await anyio.sleep(hop.delay_s)
+            if hop.delay_s:
+                await anyio.sleep(hop.delay_s)
             route.started(hop)
             try:
                 landed = await attempt(trip, route, hop)

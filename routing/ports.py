@@ -3,13 +3,13 @@
 Money, memory, limits and breakers land behind these without touching `manager.py` (design §8).
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from providers.errors import Billed, ProviderError
-from providers.types import Answer, Image, Message, ModelCard, Part, Reasoning, Request, Text, ToolCall, ToolResult
+from providers.types import Answer, ModelCard, Request
 
 from .types import Ask, CascadePlan, CostBasis, Deployment, Resolution, Result
 
@@ -264,36 +264,17 @@ class InOrder:
         return group
 
 
-class ByteCount:
-    """Tokens from UTF-8 length: no tokenizer has more tokens than bytes; English has about a token in four of them."""
+class _Nothing:
+    """Opens and closes nothing."""
 
-    def estimate(self, request: Request, card: ModelCard) -> int:
-        """A third of the bytes: a little above what prose and code come to."""
-        return self.bound(request, card) // 3
+    async def __aenter__(self) -> Self:
+        return self
 
-    def bound(self, request: Request, card: ModelCard) -> int:
-        """Every byte a token, 16 tokens of framing a turn, 2,000 a picture."""
-        del card
-        tools = sum(len(repr(tool).encode()) for tool in request.tools)
-        schema = len(repr(request.schema).encode()) if request.schema else 0
-        return len(request.system.encode()) + tools + schema + sum(map(_turn_bytes, request.messages))
+    async def __aexit__(self, *how: object) -> None:
+        del how
 
 
-def _turn_bytes(message: Message) -> int:
-    return 16 + sum(map(_part_bytes, message.parts))
-
-
-def _part_bytes(part: Part) -> int:
-    match part:
-        case Image():
-            return 2_000
-        case ToolCall(name=name, arguments=arguments):
-            return len(name.encode()) + len(arguments.encode()) + 16
-        case Text(text=text) | ToolResult(text=text) | Reasoning(text=text):
-            return len(text.encode())
-
-
-class _Free:
+class _Free(_Nothing):
     def settle(self, answer: Answer) -> Cost:
         return Cost(answer.usage.cost_usd, "reported" if answer.usage.cost_usd else "unpriced")
 
@@ -305,11 +286,10 @@ class _Free:
 class NoPurse:
     """No budgets, no ledger."""
 
-    @asynccontextmanager
-    async def hold(self, bill: Bill) -> AsyncGenerator[Held]:
+    def hold(self, bill: Bill) -> AbstractAsyncContextManager[Held]:
         """Hold nothing."""
         del bill
-        yield _Free()
+        return _Free()
 
     def room_usd(self, ask: Ask, deployment: Deployment | None = None) -> float | None:
         """Nothing limits it."""
@@ -322,7 +302,7 @@ class NoPurse:
         return nullcontext()
 
 
-class _Empty:
+class _Empty(_Nothing):
     found: Result | None = None
 
     def __init__(self, ask: Ask) -> None:
@@ -335,13 +315,12 @@ class _Empty:
 class NoRecall:
     """Remembers nothing."""
 
-    @asynccontextmanager
-    async def flight(self, ask: Ask) -> AsyncGenerator[Flight]:
+    def flight(self, ask: Ask) -> AbstractAsyncContextManager[Flight]:
         """Find nothing."""
-        yield _Empty(ask)
+        return _Empty(ask)
 
 
-class _Place:
+class _Place(_Nothing):
     def settle(self, tokens: int, headers: dict[str, str] | None = None) -> None:
         del tokens, headers
 
@@ -349,11 +328,10 @@ class _Place:
 class NoGate:
     """No limits."""
 
-    @asynccontextmanager
-    async def slot(self, deployment: Deployment, tokens: int, deadline: float) -> AsyncGenerator[Slot]:
+    def slot(self, deployment: Deployment, tokens: int, deadline: float) -> AbstractAsyncContextManager[Slot]:
         """There is always a place."""
         del deployment, tokens, deadline
-        yield _Place()
+        return _Place()
 
     def wait_s(self, deployment: Deployment, tokens: int) -> float:
         """No wait."""
@@ -361,7 +339,7 @@ class NoGate:
         return 0.0
 
 
-class _Leave:
+class _Leave(_Nothing):
     def succeeded(self, latency_s: float, ttft_s: float | None, tokens: int) -> None:
         del latency_s, ttft_s, tokens
 
@@ -372,11 +350,12 @@ class _Leave:
 class NoGuard:
     """No breakers."""
 
-    @asynccontextmanager
-    async def admit(self, deployment: Deployment, *, force: bool = False, probe: bool = True) -> AsyncGenerator[Permit]:
+    def admit(
+        self, deployment: Deployment, *, force: bool = False, probe: bool = True
+    ) -> AbstractAsyncContextManager[Permit]:
         """Admit everything."""
         del deployment, force, probe
-        yield _Leave()
+        return _Leave()
 
     def blocked(self, deployment: Deployment, *, probe: bool = True) -> tuple[str, float] | None:
         """Nothing is held back."""

@@ -111,6 +111,12 @@ class Trip:
         self.calls += 1
         return Bill(self.id, self.calls, self.ask, hop.deployment, bound, request.max_tokens or 0)
 
+    def tokens(self, bill: Bill, request: Request) -> int:
+        """What this call likely takes of a limit on tokens, input and output."""
+        card, decision = bill.deployment.card, self.decision
+        sent = decision.sizes.estimate(card) if decision else 0
+        return sent + (bill.output_tokens and expected_output(request, card))
+
     def receipt(self, now: float) -> Receipt:
         """The receipt so far: what a refusal carries."""
         return Receipt(**self._facts(now))

@@ -4,8 +4,9 @@ import pytest
 from doubles import ask, sim
 
 from providers.types import Image, Message, ModelCard, Price, Request, Tool
+from routing.envelope import ByteCount
 from routing.filters import Filters, Sizes, nearest, needs, output_cap
-from routing.ports import ByteCount, NoGate, NoGuard, NoPurse
+from routing.ports import NoGate, NoGuard, NoPurse
 from routing.settings import RoutingSettings
 from routing.types import Ask, Exclusion
 
