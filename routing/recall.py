@@ -196,8 +196,20 @@ class Kept:
 
 def digest(ask: Ask) -> str:
     """A key over everything of an ask that can change its answer."""
-    told = replace(ask, request_id=None, id="", key="", deadline_s=None, caller="", part_of=None, warnings=())
-    return hashlib.sha256(repr(told).encode(errors="replace")).hexdigest()
+    sets = sorted(ask.require), sorted(ask.exclude_families)  # of equal sets each process has its own order
+    told = replace(
+        ask,
+        request_id=None,
+        id="",
+        key="",
+        deadline_s=None,
+        caller="",
+        part_of=None,
+        warnings=(),
+        require=frozenset(),
+        exclude_families=frozenset(),
+    )
+    return hashlib.sha256(repr((told, sets)).encode(errors="replace")).hexdigest()
 
 
 async def _join(running: Lead, key: str) -> Result | None:

@@ -1,7 +1,9 @@
 """Who calls, and how long its host waits: the token's name, else what the client calls itself."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
 
@@ -25,7 +27,17 @@ def only(ctx: Context[Any, Any]) -> str | None:
 
 def bounded(principal: Any) -> str | None:
     """The name of one who sees only its own; None of one who sees all."""
-    return principal.name if principal is not None and principal.scopes and "admin" not in principal.scopes else None
+    return None if principal is None else _own(principal.name, principal.scopes)
+
+
+def only_here() -> str | None:
+    """As `only`, for what the SDK gives no context: of whom it takes to be acting now."""
+    user = get_access_token()
+    return None if user is None else _own(user.client_id, user.scopes)
+
+
+def _own(name: str, scopes: Sequence[str]) -> str | None:
+    return name if scopes and "admin" not in scopes else None
 
 
 def of(request: ServerRequestContext[Any, Any]) -> str:

@@ -5,7 +5,7 @@ Everything with an id belongs to the caller who asked; others read "not found". 
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from typing import Any, cast
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -37,7 +37,7 @@ def _fixed(server: MCPServer[House], house: House) -> None:
         server.resource(uri, name=uri.partition("://")[2], title=title, mime_type="application/json")(text)
 
     fixed("plenum://models", "Models that can be asked, with prices and state", models)
-    fixed("plenum://providers", "Providers and how they do", providers)
+    fixed("plenum://providers", "Providers and how they do", lambda app: providers(app, callers.only_here()))
     fixed("plenum://context", "Upstream context servers", context)
     fixed("plenum://config", "The configuration, secrets hidden", configuration)
     fixed("plenum://status", "This server's state", lambda app: status(app, house))
@@ -49,8 +49,8 @@ def _by_name(server: MCPServer[House], house: House) -> None:
         return await _read(house, lambda app: one_model(app, provider, model))
 
     @server.resource("plenum://providers/{name}", title="How one provider does", mime_type="application/json")
-    async def _provider(name: str) -> str:  # pyright: ignore[reportUnusedFunction]
-        return await _read(house, lambda app: one_provider(app, name))
+    async def _provider(name: str, ctx: Ctx) -> str:  # pyright: ignore[reportUnusedFunction]
+        return await _read(house, lambda app: one_provider(app, name, callers.only(ctx)))
 
     @server.resource(
         "plenum://costs/{period}", title="Spending: today, 7d, 30d, month, all", mime_type="application/json"
@@ -90,16 +90,16 @@ async def one_model(app: Any, provider: str, model: str) -> Any:
     raise ResourceNotFoundError(f"There is no model {provider}/{model} here.")
 
 
-async def providers(app: Any) -> Any:
-    """Every provider in a line."""
+async def providers(app: Any, caller: str | None = None) -> Any:
+    """Every provider in a line, with what this caller spent there, or everybody did."""
     names = dict.fromkeys(deployment.provider for deployment in app.directory.deployments())
-    spent = await _spent(app)
+    spent = await _spent(app, caller)
     return {"providers": [_provider(app, name, spent) for name in names]}
 
 
-async def one_provider(app: Any, name: str) -> Any:
+async def one_provider(app: Any, name: str, caller: str | None = None) -> Any:
     """One provider as the contract has it. Raises ResourceNotFoundError."""
-    return _provider(app, name, await _spent(app))
+    return _provider(app, name, await _spent(app, caller))
 
 
 def _provider(app: Any, name: str, spent: Mapping[str, float] | None) -> dict[str, Any]:
@@ -129,12 +129,12 @@ def _worst(barriers: Any, name: str) -> str:
     return next((state for state in ("open", "half_open") if state in states), "closed")
 
 
-async def _spent(app: Any) -> Mapping[str, float] | None:
-    """USD of today by provider."""
+async def _spent(app: Any, caller: str | None) -> Mapping[str, float] | None:
+    """USD of today by provider, of one caller or of all."""
     if app.costs is None:
         return None
     spent: dict[str, float] = {}
-    for line in await app.costs.lines(app.costs.period("today")):
+    for line in await app.costs.lines(replace(app.costs.period("today"), caller=caller)):
         spent[line.provider] = spent.get(line.provider, 0.0) + line.nano / NANO
     return spent
 

@@ -37,12 +37,12 @@ def _sum(group: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, "usd": round(group["usd"], 9), "tokens": group["tokens"]["input"] + group["tokens"]["output"]}
 
 
-async def health(app: Any) -> dict[str, Any]:
+async def health(app: Any, caller: str | None = None) -> dict[str, Any]:
     """Providers with their breakers and limits, every barrier, and the models that traffic has told something of."""
     barriers = app.guard.show() if app.guard is not None else ()
     every = [described(app, deployment) for deployment in app.directory.deployments()]
     return {
-        **await resources.providers(app),
+        **await resources.providers(app, caller),
         "breakers": [{k: v for k, v in asdict(barrier).items() if k != "endpoint"} for barrier in barriers],
         "models": [
             {"id": model["id"], "status": model["status"], **model["health"]}

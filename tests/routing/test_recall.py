@@ -1,7 +1,11 @@
 """Never twice: joined while running, replayed when known, refused when a request_id meets other arguments."""
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -17,6 +21,7 @@ from routing.types import Ask, Attempt, ContextUse, Exclusion, Receipt, Result
 from tests.routing.money import Clock, ask, deployment, dies, rows
 
 pytestmark = pytest.mark.anyio
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -297,3 +302,11 @@ async def test_a_full_receipt_comes_back_as_it_was(store):
     assert found.receipt.attempts == receipt.attempts and found.receipt.context == receipt.context
     assert found.receipt.excluded[0].deployment.name == "p2/m1" and found.receipt.excluded[0].returns_s == 3.0
     assert found.receipt.candidates == receipt.candidates and found.receipt.carbon_g == (0.1, 0.2)
+
+
+def test_equal_asks_have_one_key_in_every_process():
+    wanted = "require=frozenset({'vision', 'tools', 'json'}), exclude_families=frozenset('abcdef')"
+    code = f"from routing.recall import digest; from tests.routing.money import ask; print(digest(ask({wanted})))"
+    environments = [{**os.environ, "PYTHONHASHSEED": str(seed)} for seed in range(1, 5)]
+    run = partial(subprocess.run, [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len({run(env=environment).stdout for environment in environments}) == 1

@@ -46,8 +46,7 @@ def routes(house: House) -> Sequence[BaseRoute]:
         return await facts.costs(app, wanted, callers.bounded(_principal(request)), advise=wanted.advise)
 
     async def health(app: Any, request: Request) -> Any:
-        del request
-        return await facts.health(app)
+        return await facts.health(app, callers.bounded(_principal(request)))
 
     async def decisions(app: Any, request: Request) -> Any:
         who = _principal(request)

@@ -6,6 +6,7 @@ A parameter Plenum cannot honour and that would change the answer is refused; on
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -122,22 +123,30 @@ def ask(body: Body, request: Request, caller: Caller, conversation: str | None =
     repeat = own.request_id or caller.repeat
     # Two equal requests at a temperature are two samples; without one they are one question (contract §3).
     sampled = (request.temperature or 0) > 0 and repeat is None
+    said: dict[str, Any] = {
+        "request": request,
+        "model": body.model or "auto",
+        "strategy": own.strategy,
+        "task": own.task,
+        "min_quality": own.min_quality,
+        "max_cost_usd": own.max_cost_usd,
+        "max_latency_s": own.max_latency_s,
+        "conversation": conversation or own.conversation,
+        "cache": own.cache,
+        "hedge": own.hedge,
+        "allow_truncated": own.allow_truncated,
+        "sources": own.context,
+    }
     return Ask(
-        request=request,
-        model=body.model or "auto",
-        strategy=own.strategy,
-        task=own.task,
+        **said,
         require=frozenset(own.require),
-        min_quality=own.min_quality,
-        max_cost_usd=own.max_cost_usd,
-        max_latency_s=own.max_latency_s,
         caller=caller.name,
         request_id=repeat,
-        conversation=conversation or own.conversation,
-        cache=own.cache,
-        hedge=own.hedge,
-        allow_truncated=own.allow_truncated,
-        sources=own.context,
         id=number,
-        key=number if sampled else "",
+        key=number if sampled else _digest(said, sorted(own.require)),
     )
+
+
+def _digest(*said: Any) -> str:
+    """What was asked, before anything is taken out of it or put in: a repetition is one of the caller's own words."""
+    return sha256(repr(said).encode(errors="replace")).hexdigest()

@@ -102,6 +102,20 @@ async def test_an_idempotency_key_makes_a_repeat_free(tmp_path: Path) -> None:
     assert (fresh.status_code, other.status_code) == (200, 400)
 
 
+async def test_a_repeat_is_one_of_the_callers_own_words_not_of_what_is_left_of_them(tmp_path: Path) -> None:
+    plain, hidden = (
+        chat("What is 17 + 25?"),
+        chat("What is\u200b 17 + 25?"),
+    )  # what nobody sees is taken out of a prompt
+    async with behind(tmp_path) as here:
+        first = await here.post("/chat/completions", hidden, **{"Idempotency-Key": "k-1"})
+        again = await here.post("/chat/completions", hidden, **{"Idempotency-Key": "k-1"})
+        other = await here.post("/chat/completions", plain, **{"Idempotency-Key": "k-1"})
+    assert first.json()["choices"] == again.json()["choices"]
+    assert first.headers["x-plenum-receipt"] == again.headers["x-plenum-receipt"]
+    assert other.status_code == 400 and "other arguments" in other.text
+
+
 async def test_two_hundred_streams_at_once_all_end_well(tmp_path: Path) -> None:
     ended = []
     async with behind(tmp_path, Scenario(models={"*": Conduct(latency_s=0.2)})) as here:

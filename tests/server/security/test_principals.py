@@ -21,6 +21,7 @@ from tests.server.security.homes import home
 
 pytestmark = pytest.mark.anyio
 CANARY = "canary-of-ann-7731"
+PROVIDERS = "plenum://providers"
 
 
 async def granted(house, name: str, **more) -> str:
@@ -96,6 +97,31 @@ async def test_costs_are_the_callers_own_unless_it_may_everything(tmp_path: Path
             async with talking(house, await granted(house, name, scopes=scopes)) as client:
                 found = (await client.call_tool("costs", {"group_by": "caller"})).structured_content
                 assert found["calls"] == calls
+
+
+async def test_what_a_provider_was_paid_is_told_of_the_callers_own_calls_unless_it_may_everything(
+    tmp_path: Path,
+) -> None:
+    def spent(listed: dict) -> float:
+        (one,) = [provider for provider in listed["providers"] if provider["provider"] == "one"]
+        return one["spend"]["today_usd"]
+
+    async def paid(client: Client) -> set[float]:
+        """What every way to the provider says of today."""
+        told = [(await client.read_resource(uri)).contents[0].text for uri in (f"{PROVIDERS}/one", PROVIDERS)]
+        one, listed = [json.loads(text) for text in told]
+        return {one["spend"]["today_usd"], spent(listed)}
+
+    async with two(tmp_path) as (house, ann, bob, _):
+        (hers,) = await paid(ann)
+        assert hers > 0 and await paid(bob) == {0}
+        for name, scopes, usd in (("root", ("admin",), hers), ("all", (), hers), ("reader", ("read",), 0)):
+            token = await granted(house, name, scopes=scopes)
+            async with talking(house, token) as client, httpx2.AsyncClient() as http:
+                assert await paid(client) == {usd}
+                url = f"http://127.0.0.1:{house.port}/api/health"
+                health = (await http.get(url, headers={"Authorization": f"Bearer {token}"})).json()
+                assert spent(health) == usd
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::"])
