@@ -5,7 +5,6 @@ from typing import Any
 
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.context import ServerRequestContext
-from mcp.server.mcpserver import Context
 
 from server.mcp import tasks
 
@@ -14,14 +13,17 @@ PATIENT = ("claude-code", "codex", "gemini-cli", "goose", "visual studio code", 
 SHORT_S, LONG_S, FOREVER_S = 50.0, 240.0, 86_400.0
 
 
-def name(ctx: Context[Any, Any]) -> str:
+def name(request: ServerRequestContext[Any, Any]) -> str:
     """The caller's name: of its token over HTTP, else what its client calls itself."""
-    return of(ctx.request_context)
+    scope = getattr(request.request, "scope", None)
+    if scope is not None and (caller := scope.get("plenum.caller")):
+        return str(caller)
+    return "".join(c for c in client(request) if c.isalnum() or c in " ._-/@")[:64].strip() or "local"
 
 
-def only(ctx: Context[Any, Any]) -> str | None:
+def only(request: ServerRequestContext[Any, Any]) -> str | None:
     """Whose costs may be told: the caller's own where its token has scopes and `admin` is none of them, else everybody's."""
-    scope: dict[str, Any] = getattr(ctx.request_context.request, "scope", None) or {}
+    scope: dict[str, Any] = getattr(request.request, "scope", None) or {}
     return bounded(scope.get("plenum.principal"))
 
 
@@ -38,14 +40,6 @@ def only_here() -> str | None:
 
 def _own(name: str, scopes: Sequence[str]) -> str | None:
     return name if scopes and "admin" not in scopes else None
-
-
-def of(request: ServerRequestContext[Any, Any]) -> str:
-    """The same, from the SDK's lower context."""
-    scope = getattr(request.request, "scope", None)
-    if scope is not None and (caller := scope.get("plenum.caller")):
-        return str(caller)
-    return "".join(c for c in client(request) if c.isalnum() or c in " ._-/@")[:64].strip() or "local"
 
 
 def client(request: ServerRequestContext[Any, Any]) -> str:

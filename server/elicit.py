@@ -10,6 +10,7 @@ from typing import Any
 from mcp.server.elicitation import AcceptedElicitation
 from mcp.server.mcpserver import Context
 from mcp.types import (
+    CallToolRequestParams,
     ElicitRequest,
     ElicitRequestFormParams,
     ElicitRequestURLParams,
@@ -19,7 +20,7 @@ from mcp.types import (
 from pydantic import BaseModel, Field
 
 from server.keydesk import Page
-from server.mcp.exact import Unanswered
+from server.mcp.exact import Asked, Unanswered
 
 KEY, PAGE = "plenum_confirm", "plenum_key"
 
@@ -35,6 +36,12 @@ _FORM = {
     "properties": {"ok": {"type": "boolean", "title": "Yes", "description": "Go ahead?"}},
     "required": ["ok"],
 }
+
+
+def context(request: Asked) -> Context[Any, Any]:
+    """The call as one can be asked in: with the answers that came along."""
+    params = CallToolRequestParams.model_validate(request.params, by_name=False)
+    return Context(request_context=request, input_params=params)
 
 
 def able(ctx: Context[Any, Any]) -> bool:

@@ -66,7 +66,7 @@ async def _values(house: House, params: CompleteRequestParams, ctx: Any) -> Sequ
     if argument == "period":
         return PERIODS
     if argument == "id":
-        return house.recent(callers.of(ctx))
+        return house.recent(callers.name(ctx))
     if argument not in ("model", "name", "provider"):
         return ()
     try:

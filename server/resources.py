@@ -56,17 +56,17 @@ def _by_name(server: MCPServer[House], house: House) -> None:
         "plenum://costs/{period}", title="Spending: today, 7d, 30d, month, all", mime_type="application/json"
     )
     async def _costs(period: str, ctx: Ctx) -> str:  # pyright: ignore[reportUnusedFunction]
-        return await _read(house, lambda app: spending(app, period, callers.only(ctx)))
+        return await _read(house, lambda app: spending(app, period, callers.only(ctx.request_context)))
 
 
 def _by_id(server: MCPServer[House], house: House) -> None:
     @server.resource("plenum://decisions/{id}", title="Why this model: the receipt", mime_type="application/json")
     async def _decision(id: str, ctx: Ctx) -> str:  # noqa: A002 # pyright: ignore[reportUnusedFunction]
-        return await _read(house, lambda app: decision(app, id, callers.name(ctx)))
+        return await _read(house, lambda app: decision(app, id, callers.name(ctx.request_context)))
 
     @server.resource("plenum://answers/{id}", title="An answer's full text", mime_type="application/json")
     async def _answer(id: str, ctx: Ctx) -> str:  # noqa: A002 # pyright: ignore[reportUnusedFunction]
-        return await _read(house, lambda app: answer(app, id, callers.name(ctx)))
+        return await _read(house, lambda app: answer(app, id, callers.name(ctx.request_context)))
 
 
 async def _read(house: House, read: Callable[[Any], Awaitable[Any]]) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
+from mcp import MCPError
+from mcp.server.context import ServerRequestContext
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
@@ -17,7 +19,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from . import scrub
 
 Outcome = CallToolResult | InputRequiredResult
-Handler = Callable[[Any, Context[Any, Any]], Awaitable[Outcome]]
+Asked = ServerRequestContext[Any, Any]  # the call, as the SDK has it: who asks, and over what
+Handler = Callable[[Any, Asked], Awaitable[Outcome]]
 
 
 class Arguments(BaseModel):
@@ -58,12 +61,14 @@ class ExactTool(Tool):
         context: Context[Any, Any],
         convert_result: bool = False,  # noqa: FBT001, FBT002 - the SDK's signature
     ) -> Any:
-        """Validate, handle, and answer every fault but a protocol error as a result."""
+        """As the SDK calls it."""
         del convert_result
-        from mcp import MCPError
+        return await self.answer(arguments, context.request_context)
 
+    async def answer(self, arguments: Mapping[str, Any], request: Asked) -> Outcome:
+        """Validate, handle, and answer every fault but a protocol error as a result."""
         try:
-            return await self.handler(validated(self.model, arguments), context)
+            return await self.handler(validated(self.model, arguments), request)
         except MCPError:
             raise
         except Unanswered as question:

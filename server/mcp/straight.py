@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import MCPServer
 from mcp.types import SERVER_INFO_META_KEY, CallToolRequestParams
 from mcp_types.methods import validate_client_request
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -22,7 +22,6 @@ class Straight:
     """A middleware that answers `tools/call` for `tools`; everything else goes on."""
 
     def __init__(self, server: MCPServer[Any], tools: Iterable[ExactTool]) -> None:
-        self._server = server
         self._tools = {tool.name: tool for tool in tools}
         self._stamp = {SERVER_INFO_META_KEY: lowlevel(server).server_info_stamp}
 
@@ -34,7 +33,6 @@ class Straight:
             return await call_next(ctx)
         validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
         params = CallToolRequestParams.model_validate(ctx.params, by_name=False)
-        context = Context(request_context=ctx, mcp_server=self._server, input_params=params)
-        result = await tool.run(params.arguments or {}, context)
+        result = await tool.answer(params.arguments or {}, ctx)
         wire = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return wire | {"_meta": wire.get("_meta", {}) | self._stamp}

@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from routing.costs.budgets import midnight
@@ -15,7 +14,7 @@ from routing.errors import InvalidRequest, Refusal
 from server import callers
 from server.house import House
 from server.mcp.apps import VIEW
-from server.mcp.exact import Arguments, ExactTool, Label, Outcome, tool
+from server.mcp.exact import Arguments, Asked, ExactTool, Label, Outcome, tool
 
 from . import results
 
@@ -46,11 +45,11 @@ class Costs(Arguments):
 def costs(house: House) -> ExactTool:
     """The tool."""
 
-    async def handle(arguments: Costs, ctx: Context[Any, Any]) -> Outcome:
+    async def handle(arguments: Costs, request: Asked) -> Outcome:
         app = await house.app()
         if app.costs is None:
             raise Refusal("There is no ledger to read.", hint="Run `plenum doctor` in a terminal.")
-        return results.data(await spending(app.costs, arguments, callers.only(ctx)))
+        return results.data(await spending(app.costs, arguments, callers.only(request)))
 
     return tool(LABEL, Costs, handle, results.refused)
 

@@ -12,12 +12,12 @@ from pydantic import Field
 from providers.types import Request
 from routing.errors import InvalidRequest, Misconfigured, Refusal
 from routing.types import Ask, Receipt
-from server import callers
+from server import callers, elicit
 from server.house import House
 from server.jobs import Job
 from server.mcp import tasks
 from server.mcp.apps import VIEW
-from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
+from server.mcp.exact import Arguments, Asked, ExactTool, Label, Outcome, Whole, tool
 
 from . import dialogue, results
 from .doubt import doubted, larger, offered, replayed
@@ -96,15 +96,14 @@ class Fuse(Arguments):
 def fuse(house: House) -> ExactTool:
     """The tool."""
 
-    async def handle(arguments: Fuse, ctx: Context[Any, Any]) -> Outcome:
-        return await _handle(house, arguments, ctx)
+    async def handle(arguments: Fuse, request: Asked) -> Outcome:
+        return await _handle(house, arguments, request)
 
     return tool(LABEL, Fuse, handle, results.refused)
 
 
-async def _handle(house: House, arguments: Fuse, ctx: Context[Any, Any]) -> Outcome:
-    request = ctx.request_context
-    caller = callers.of(request)
+async def _handle(house: House, arguments: Fuse, request: Asked) -> Outcome:
+    caller = callers.name(request)
 
     def done(result: Any) -> Outcome:
         house.answered(caller, result.id)
@@ -125,9 +124,10 @@ async def _handle(house: House, arguments: Fuse, ctx: Context[Any, Any]) -> Outc
         async with held(app, caller):
             return await call.carried(app, "fuse", ask, partial(app.fusion.fuse, whole(arguments, ask)))
 
+    ctx = elicit.context(request)
     offer = offered(ctx)
     known = await kept(app, offer.handle, caller) if offer else None
-    outcome = done(known) if known else await persuaded(ctx, app, ask, attempt)
+    outcome = done(known) if known else await persuaded(request, app, ask, attempt)
     if replayed(outcome) and not arguments.request_id:
         return outcome
     first = await doubted(ctx, app, outcome, caller)
@@ -137,7 +137,7 @@ async def _handle(house: House, arguments: Fuse, ctx: Context[Any, Any]) -> Outc
 async def _larger(call: Call, ctx: Context[Any, Any], app: Any, arguments: Fuse, first: Any) -> Outcome | None:
     """What a larger panel says, where a person wants one. Refused, the first answer stands and says why."""
     assert call.until is not None, "questions take time"
-    again = ask_of(arguments, callers.of(call.request))
+    again = ask_of(arguments, callers.name(call.request))
     ask = await larger(ctx, app, whole(arguments, again), first, call.until)
     if ask is None:
         return None

@@ -6,7 +6,6 @@ import secrets
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from mcp.server.mcpserver import Context
 from pydantic import Field, WithJsonSchema
 
 from providers.types import Answer, Capability, Effort, Request, Tool
@@ -15,7 +14,7 @@ from routing.types import UNASKED, Ask, CacheMode, Receipt, Result
 from server import callers, receipts
 from server.house import House
 from server.jobs import Job
-from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
+from server.mcp.exact import Arguments, Asked, ExactTool, Label, Outcome, Whole, tool
 
 from . import dialogue, results
 from .remedies import persuaded
@@ -105,15 +104,14 @@ class Generate(Arguments):
 def generate(house: House) -> ExactTool:
     """The tool."""
 
-    async def handle(arguments: Generate, ctx: Context[Any, Any]) -> Outcome:
-        return await _handle(house, arguments, ctx)
+    async def handle(arguments: Generate, request: Asked) -> Outcome:
+        return await _handle(house, arguments, request)
 
     return tool(LABEL, Generate, handle, results.refused)
 
 
-async def _handle(house: House, arguments: Generate, ctx: Context[Any, Any]) -> Outcome:
-    request = ctx.request_context
-    caller = callers.of(request)
+async def _handle(house: House, arguments: Generate, request: Asked) -> Outcome:
+    caller = callers.name(request)
 
     def done(result: Result) -> Outcome:
         house.answered(caller, result.receipt.id)
@@ -131,7 +129,7 @@ async def _handle(house: House, arguments: Generate, ctx: Context[Any, Any]) -> 
     async def attempt(ask: Ask) -> Outcome:
         return await call.carried(app, "generate", ask, partial(app.manager.generate, ask))
 
-    return await persuaded(ctx, app, ask, attempt)
+    return await persuaded(request, app, ask, attempt)
 
 
 async def _replayed(app: Any, arguments: Generate, caller: str) -> Outcome:

@@ -89,7 +89,7 @@ class Handles:
         """How a task stands that this process did not begin. None where nobody of this caller's did."""
         from .fuse import fused
 
-        caller, app = callers.of(ctx), await self._house.app()
+        caller, app = callers.name(ctx), await self._house.app()
         if (result := await kept(app, task_id, caller)) is not None:
             self._house.answered(caller, result.id)
             return _completed(fused(result, full=False))
@@ -109,7 +109,7 @@ class Handles:
         """Leave a mark where the process that works on it looks."""
         app = await self._house.app()
         if app.journal is not None:
-            await app.journal.stop(task_id, callers.of(ctx))
+            await app.journal.stop(task_id, callers.name(ctx))
 
 
 def _completed(result: Any) -> Known:

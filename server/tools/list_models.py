@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from providers.types import Capability
 from routing.types import Deployment
 from server.house import House
-from server.mcp.exact import Arguments, ExactTool, Label, Outcome, Whole, tool
+from server.mcp.exact import Arguments, Asked, ExactTool, Label, Outcome, Whole, tool
 
 from . import results
 
@@ -40,8 +39,8 @@ class ListModels(Arguments):
 def list_models(house: House) -> ExactTool:
     """The tool."""
 
-    async def handle(arguments: ListModels, ctx: Context[Any, Any]) -> Outcome:
-        del ctx
+    async def handle(arguments: ListModels, request: Asked) -> Outcome:
+        del request
         app = await house.app()
         return results.data(listing(app, arguments))
 

@@ -13,6 +13,7 @@ from routing.errors import BudgetExceeded, HoldsSecrets, KeyRefused, NoKeys, NoM
 from routing.events import Progressed
 from routing.types import Ask, Receipt
 from server import callers, elicit
+from server.mcp.exact import Asked
 from server.progress import reported
 
 T = TypeVar("T")
@@ -29,22 +30,23 @@ class Remedy:
 
 
 async def persuaded(
-    ctx: Context[Any, Any], app: Any, ask: Ask, attempt: Callable[[Ask], Awaitable[T]], questions: int = MOST
+    request: Asked, app: Any, ask: Ask, attempt: Callable[[Ask], Awaitable[T]], questions: int = MOST
 ) -> T:
     """What `attempt` comes to; where it is refused and a yes would help, the person is asked. Raises the refusal else."""
     try:
         return await attempt(ask)
     except Refusal as refusal:
-        found = await _helped(ctx, app, ask, refusal) if questions else None
+        found = await _helped(request, app, ask, refusal) if questions else None
         if found is None:
             raise
     if found.need_usd:
         app.purse.allow(found.ask.id, found.need_usd)
-    return await persuaded(ctx, app, found.ask, attempt, questions - 1)
+    return await persuaded(request, app, found.ask, attempt, questions - 1)
 
 
-async def _helped(ctx: Context[Any, Any], app: Any, ask: Ask, refusal: Refusal) -> Remedy | None:
+async def _helped(request: Asked, app: Any, ask: Ask, refusal: Refusal) -> Remedy | None:
     """The remedy, once the person did their part."""
+    ctx = elicit.context(request)
     if (provider := lacking(refusal)) is not None:
         return Remedy("", ask) if await _key_given(ctx, app, provider) else None
     found = remedy(app, ask, refusal)

@@ -6,14 +6,13 @@ from functools import partial
 from typing import Any, Literal
 
 import anyio
-from mcp.server.context import ServerRequestContext
 
 from routing.events import Tell
 from routing.types import Ask
 from server import callers
 from server.house import House, admitted
 from server.jobs import Job
-from server.mcp.exact import Outcome
+from server.mcp.exact import Asked, Outcome
 from server.progress import reported, wanted
 
 Kind = Literal["fuse", "generate"]
@@ -33,7 +32,7 @@ class Call:
     """One tool call on its way."""
 
     house: House
-    request: ServerRequestContext[Any, Any]
+    request: Asked
     shape: Shape
     until: float | None = None  # by the event loop's clock, where questions may use up some of the host's patience
 
