@@ -100,6 +100,12 @@ class Fold:
             self._draft.finish_raw = finish
         if delta.__class__ is not dict:
             return NOTHING
+        text = delta.get("content")
+        if len(delta) == 1 and text.__class__ is str:  # what nearly every event of most speakers looks like
+            return self._draft.say(text)
+        return self._delta(delta, text)
+
+    def _delta(self, delta: Any, text: Any) -> Sequence[Delta]:
         deltas: tuple[Delta, ...] = NOTHING
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         details = delta.get("reasoning_details")
@@ -107,7 +113,6 @@ class Fold:
             thought = self._detail(objects(details), thought)
         if thought.__class__ is str:
             deltas = self._draft.think(0, thought)
-        text = delta.get("content")
         if text:
             deltas += self._say(text)
         if delta.get("tool_calls") or delta.get("function_call"):

@@ -32,6 +32,15 @@ async def test_a_head_that_comes_leaves_the_timer_to_whoever_reads_on():
     assert silence.expired
 
 
+async def test_whoever_stops_twice_stops_once():
+    silence, ended = Silence(0, 60), anyio.Event()
+    silence.watch(ended.set)
+    silence.stop()
+    silence.stop()
+    await anyio.wait_all_tasks_blocked()
+    assert not (ended.is_set() or silence.expired)
+
+
 async def test_a_cancellation_by_somebody_else_passes():
     silence = Silence(60, 60)
     with anyio.CancelScope() as scope:
