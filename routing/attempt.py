@@ -7,6 +7,7 @@ means for each of them. Cancellation is an ending like the others: settled as un
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from providers.types import Answer, Delta, Request, Stream, Usage
 from .contract import check
 from .events import AttemptEnded, AttemptStarted, Observer, Progressed, silent
 from .itinerary import Hop
-from .ports import Cost, Gate, Guard, Held, Permit, Purse, Slot
+from .ports import Cascade, Cost, Gate, Guard, Held, Permit, Purse, Slot
 from .signals import Traffic
 from .trip import Trip
 from .types import Attempt, Deployment
@@ -172,6 +173,11 @@ class Caller:
             self.finish(live)
             return await landed(live)
         raise AssertionError("a call swallows nothing")
+
+    async def agreed(self, trip: Trip, cascade: Cascade) -> Live | None:
+        """What the plan's cheap ones agree on, asked once; None where they do not, or where there is no plan."""
+        plan = trip.plan()
+        return None if plan is None else await cascade.run(plan, trip.ask, partial(self.apart, trip))
 
     async def apart(self, trip: Trip, deployment: Deployment) -> Live:
         """A whole call beside the itinerary: paid and in the receipt, not yet an answer. Raises as `whole`."""

@@ -15,7 +15,6 @@ from typing import TypeVar
 import anyio
 
 from providers.errors import ProviderError, Truncated
-from providers.types import Delta
 
 from . import ports
 from .attempt import Caller, Live
@@ -97,13 +96,11 @@ class ProviderManager:
         with self._trip(ask, silent) as trip:
             async with self._recall.flight(trip.ask) as flight, AsyncExitStack() as stack:
                 trip.ask = flight.ask
-                if flight.found is not None:
-                    self._observer(Answered(flight.found.receipt))
-                    yield Remembered(flight.found)
-                    return
-                trip.terms = replace(trip.terms, allow_truncated=True)  # what was shown is not replaced, only marked
-                live, first = await self._travel(trip, partial(self._hand_over, stack))
-                yield ReceiptedStream(live, first, partial(self._end, trip, flight, live))
+                found = flight.found or await self._travel(trip, partial(self._hand_over, stack, flight))
+                if isinstance(found, Result):
+                    self._observer(Answered(found.receipt))
+                    found = Remembered(found)
+                yield found
 
     async def explain(self, ask: Ask) -> Receipt:
         """Decide and price, call nobody. Raises as `generate` where nobody may serve."""
@@ -195,9 +192,8 @@ class ProviderManager:
     async def _whole(self, flight: ports.Flight, trip: Trip, route: Itinerary, hop: Hop) -> Result:
         """One attempt to its end, with a hedge beside it where that is asked for, allowed and affordable."""
         landed = partial(self._arrive, trip, flight)
-        cheap = partial(self._caller.apart, trip)
-        if (plan := trip.plan()) and (live := await self._cascade.run(plan, trip.ask, cheap)):
-            return await landed(live)
+        if agreed := await self._caller.agreed(trip, self._cascade):
+            return await landed(agreed)
         delay = self._hedger.delay_s(hop.deployment.name) if trip.ask.hedge else None
         if delay is None:
             return await self._caller.whole(trip, hop, landed)
@@ -216,9 +212,14 @@ class ProviderManager:
 
         return await race(partial(self._caller.whole, trip, hop, landed), second, delay)
 
-    async def _hand_over(self, stack: AsyncExitStack, trip: Trip, route: Itinerary, hop: Hop) -> tuple[Live, Delta]:
-        """One attempt to its first token; from then on it lives on the caller's stack."""
+    async def _hand_over(
+        self, stack: AsyncExitStack, flight: ports.Flight, trip: Trip, route: Itinerary, hop: Hop
+    ) -> ReceiptedStream | Result:
+        """One attempt to its first token, from where it lives on the caller's stack; or whole what cheap ones agree on."""
         del route
+        if agreed := await self._caller.agreed(trip, self._cascade):
+            return await self._arrive(trip, flight, agreed)
+        trip.terms = replace(trip.terms, allow_truncated=True)  # what was shown cannot be replaced, only marked
         async with AsyncExitStack() as own:
             live = await own.enter_async_context(self._caller.call(trip, hop))
             if (first := await live.next()) is None:
@@ -226,7 +227,7 @@ class ProviderManager:
                 raise Truncated("the answer ended before it began")
             live.endless()
             stack.push_async_exit(own.pop_all())
-        return live, first
+        return ReceiptedStream(live, first, partial(self._end, trip, flight, live))
 
     async def _arrive(self, trip: Trip, flight: ports.Flight, live: Live) -> Result:
         result = trip.result(self._clock(), live, self._carbon)

@@ -1,5 +1,7 @@
 """The cascade through the real manager: what is asked, what is answered, what the receipt tells."""
 
+from contextlib import asynccontextmanager
+
 import anyio
 import pytest
 from fusion_house import said
@@ -7,6 +9,7 @@ from fusion_house import said
 from providers.errors import Unavailable
 from providers.types import Message, Price, Request, Text
 from routing.fusion.cascading import Agreement
+from routing.ports import NoRecall
 from routing.types import Ask
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +26,26 @@ def ask(prompt: str = "What is 6 * 7?") -> Ask:
 
 def members(**said_by):
     return {"strong": said("ANSWER: 42"), "mini": said("ANSWER: 42"), "flash": said("The answer is 42."), **said_by}
+
+
+class Notebook(NoRecall):
+    """Writes down what is kept."""
+
+    def __init__(self, told: list) -> None:
+        self.told = told
+
+    @asynccontextmanager
+    async def flight(self, asked):
+        async with super().flight(asked) as flight:
+            yield Noting(flight, self.told)
+
+
+class Noting:
+    def __init__(self, flight, told: list) -> None:
+        self.found, self.ask, self._told = flight.found, flight.ask, told
+
+    async def keep(self, result) -> None:
+        self._told.append(result)
 
 
 def three(house, **said_by):
@@ -68,6 +91,35 @@ async def test_prose_goes_to_the_cheapest_alone(house):
     panel = three(house, flash=said("Rome was not built in a day."))
     result = await panel.manager.generate(ask("Tell me about Rome."))
     assert (result.receipt.provider, panel.asked) == ("flash", ["flash"])
+
+
+async def streamed(panel, prompt="What is 6 * 7?"):
+    async with panel.manager.stream(ask(prompt)) as live:
+        pieces = [delta.text async for delta in live]
+    return pieces, live.result
+
+
+async def test_a_stream_hands_out_whole_what_cheap_ones_agree_on(house):
+    told = []
+    panel = house(members(), cards=CARDS, manager={"cascade": Agreement(), "recall": Notebook(told)})
+    pieces, result = await streamed(panel)
+    assert pieces == ["ANSWER: 42"]
+    assert sorted(panel.asked) == ["flash", "mini"]
+    assert (result.receipt.provider, len(result.receipt.attempts)) == ("mini", 2)
+    assert told == [result]
+
+
+async def test_a_stream_is_the_strong_ones_where_they_disagree(house):
+    panel = three(house, flash=said("ANSWER: 41"), strong=said("ANSWER: 42, and that is that"))
+    pieces, result = await streamed(panel)
+    assert len(pieces) > 1
+    assert result.receipt.provider == "strong"
+    assert [a.outcome for a in result.receipt.attempts] == ["ok", "ok", "ok"]
+
+
+async def test_a_cheap_one_that_was_cut_off_settles_no_stream(house):
+    panel = three(house, flash=said("ANSWER: 42", finish_reason="length"))
+    assert (await streamed(panel))[1].receipt.provider == "strong"
 
 
 async def test_explain_says_what_the_plan_is_and_asks_nobody(house):
