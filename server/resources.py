@@ -50,7 +50,7 @@ def _by_name(server: MCPServer[House], house: House) -> None:
 
     @server.resource("plenum://providers/{name}", title="How one provider does", mime_type="application/json")
     async def _provider(name: str, ctx: Ctx) -> str:  # pyright: ignore[reportUnusedFunction]
-        return await _read(house, lambda app: one_provider(app, name, callers.only(ctx)))
+        return await _read(house, lambda app: one_provider(app, name, callers.only(ctx.request_context)))
 
     @server.resource(
         "plenum://costs/{period}", title="Spending: today, 7d, 30d, month, all", mime_type="application/json"
