@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -14,10 +15,16 @@ from routing.errors import NoModel
 from routing.events import AttemptEnded
 from routing.store.faults import StoreFault
 from server.app import opener
+from server.config import Config
 from server.config.load import Folders
 from server.config.world import World
 from server.face import face
 from server.house import House
+from server.mcp import tasks
+from server.mcp.tasks import Task, Terms
+from server.tools import results
+from server.tools.doubt import Offer, doubted, larger
+from tests.server.household import SmallJournal
 
 pytestmark = pytest.mark.anyio
 MODES = pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -34,6 +41,11 @@ DOUBTFUL = {
 # Five are left when two have agreed, and even short answers of theirs have to be paid for.
 MANY = [f"sim/{name}" for name in ("smart", "slow", "fast", "dissenter", "flaky", "echo")] + ["sim-west/smart"]
 FIRST, ALL = ["sim/fast", "sim/smart"], ["sim/dissenter", "sim/fast", "sim/smart"]
+ASKABLE = SimpleNamespace(
+    client_capabilities=SimpleNamespace(elicitation=object()),
+    protocol_version="2025-11-25",
+    request_context=SimpleNamespace(session=SimpleNamespace(can_send_request=True)),
+)
 QUESTION = "The panel's answer is in doubt. Ask a more thorough panel? It may cost up to $"
 
 
@@ -142,12 +154,36 @@ async def test_the_same_yes_again_is_given_what_it_bought(tmp_path: Path, mode: 
     assert again["id"] == first["id"]
 
 
-async def test_a_person_who_is_not_there_holds_no_answer_back(tmp_path: Path, monkeypatch) -> None:
-    """Where the question is a request in mid-call; in 2026 the call has ended."""
-    monkeypatch.setattr("server.callers.SHORT_S", 2.0)
-    async with scene(tmp_path, "legacy", anyio.sleep_forever) as held:
-        result = await held.fuse()
-    assert (len(held.questions), result["agreement"]["pattern"]) == (1, "2/2")
+async def test_a_task_whose_handle_is_out_asks_nobody() -> None:
+    class Read(SmallJournal):
+        async def answer(self, id, caller):
+            looked.append(id)
+
+    looked: list[str] = []
+    app = SimpleNamespace(config=Config(), journal=Read())
+    outcome = results.data({"id": "f_1", "needs_review": True})
+    assert await doubted(ASKABLE, app, outcome, "local") is None
+    assert looked.pop() == "f_1"  # it is not kept; elsewhere it could be asked about
+    token = tasks.current.set(Task(None, Terms(), 0.0))
+    assert await doubted(ASKABLE, app, outcome, "local") is None
+    tasks.current.reset(token)
+    assert not looked
+
+
+async def test_a_person_who_is_not_there_holds_no_answer_back() -> None:
+    """Where the question is a request in mid-call, it ends with the host's patience."""
+    asked: list[str] = []
+
+    async def elicit(question, _) -> None:
+        asked.append(question)
+        await anyio.sleep_forever()
+
+    ctx = SimpleNamespace(**vars(ASKABLE), request_state=Offer("f_1", 0.0123).state, elicit=elicit)
+    app, first = SimpleNamespace(journal=SmallJournal()), SimpleNamespace(id="f_1", clusters=["a", "b"])
+    with anyio.fail_after(30):
+        assert await larger(ctx, app, None, first, anyio.current_time()) is None
+    assert asked == ["The panel disagrees. Ask a more thorough panel? It may cost up to $0.02 more."]
+    assert app.journal.delivered == [("f_1", False), ("f_1", True)]
 
 
 @MODES
@@ -194,11 +230,11 @@ async def test_a_host_that_cannot_put_the_question_has_the_answer_at_its_next_ca
 
 async def test_whoever_leaves_at_the_question_is_given_the_answer_when_he_comes_again(tmp_path: Path) -> None:
     async with scene(tmp_path, "legacy", anyio.sleep_forever) as held:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(held.fuse)
+        async with anyio.create_task_group() as group:
+            group.start_soon(held.fuse)
             while not held.questions:
                 await anyio.sleep(0.01)
-            tasks.cancel_scope.cancel()
+            group.cancel_scope.cancel()
     async with scene(tmp_path, "legacy") as held:
         result = await held.fuse()
     assert (held.calls, result["agreement"]["pattern"]) == ([], "2/2")
