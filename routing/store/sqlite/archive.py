@@ -1,11 +1,13 @@
 """Records and claims in SQL. Writes share the ledger's transaction and fsync; point reads use the second connection."""
 
+import json
 from operator import attrgetter
 
 from ..archive import CLAIM_S, Claimed, Deliveries, Record
 from ..pending import Pending
 from .database import Database, Value
 from .locks import Owner
+from .together import Together
 from .writer import Writer
 
 FIELDS = "id, caller, at, key, body, answer, turn, request_id, parent, delivered"
@@ -15,6 +17,7 @@ READ = f"SELECT {FIELDS} FROM receipt WHERE id = ? AND caller = ?"  # noqa: S608
 # The newest is chosen of what is found, nearly always nothing: to have them sorted costs twice the look.
 UNDELIVERED = f"""SELECT {FIELDS} FROM receipt WHERE caller = ? AND key = ? AND at >= ? AND delivered = 0
   AND answer IS NOT NULL"""  # noqa: S608 - a constant of ours
+DELIVER = "UPDATE receipt SET delivered = ? WHERE id IN (SELECT value FROM json_each(?))"
 CLAIM = """INSERT INTO claim(caller, request_id, key, owner, at) VALUES(?1, ?2, ?3, ?4, ?5)
   ON CONFLICT(caller, request_id) DO UPDATE SET key = ?3, owner = ?4, at = ?5, done = NULL"""
 LEAD = "UPDATE claim SET done = ? WHERE caller = ? AND request_id = ?"
@@ -31,6 +34,7 @@ class SqliteArchive:
         self._reader = reader
         self._owner = owner
         self._deliveries = Deliveries()
+        self._reached = Together(writer, _deliver)
 
     def keep(self, record: Record) -> Pending[None]:
         """Store the record and close its claim."""
@@ -53,7 +57,7 @@ class SqliteArchive:
     def deliver(self, id: str, *, reached: bool) -> None:  # noqa: A002
         """Here at once, elsewhere within half a second."""
         self._deliveries.note(id, reached=reached)
-        self._writer.later(lambda db: db.execute("UPDATE receipt SET delivered = ? WHERE id = ?", (reached, id)))
+        self._reached.add((id, reached))
 
     def forget(self, id: str) -> Pending[int]:  # noqa: A002
         """One record, and the claim that leads to it."""
@@ -102,6 +106,13 @@ def _keep(db: Database, record: Record) -> None:
 def _row(record: Record) -> tuple[Value, ...]:
     row = record.id, record.caller, record.at, record.key, record.body, record.answer, record.turn
     return *row, record.request_id, record.parent, record.delivered
+
+
+def _deliver(db: Database, rows: list[tuple[str, bool]]) -> None:
+    last = dict(rows)
+    for reached in (True, False):
+        if ids := [id for id, it in last.items() if it is reached]:  # noqa: A001
+            db.execute(DELIVER, (reached, json.dumps(ids)))
 
 
 def _forget(db: Database, condition: str, value: Value) -> int:

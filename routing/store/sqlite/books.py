@@ -6,7 +6,9 @@ from pathlib import Path
 
 from ..archive import Record
 from ..books import BUCKET_S, DAY_S, HOUR_S, SAMPLES, Habits, Line, Repeat, Sample, Tally, Told
+from .database import Database
 from .looking import Looking
+from .together import Together
 from .writer import Writer
 
 LINES = """SELECT (CAST(at AS INTEGER) - ?4) / ?3 * ?3 + ?4, provider, model, caller, task, servers, asked, simulated,
@@ -29,8 +31,8 @@ TOLD = """SELECT provider, model, count(*), sum(cost), sum(computed) FROM attemp
 NEWEST = """SELECT id, caller, at, key, body, NULL, NULL, NULL, NULL, delivered FROM receipt
   WHERE ?1 IS NULL OR caller = ?1 ORDER BY at DESC LIMIT ?2"""
 TALLIES = "SELECT kind, sum(count), sum(nano), sum(value) FROM tally WHERE hour >= ? AND hour < ? GROUP BY kind"
-COUNT = """INSERT INTO tally(hour, kind, count, nano, value) VALUES(?1, ?2, 1, ?3, ?4)
-  ON CONFLICT(hour, kind) DO UPDATE SET count = count + 1, nano = nano + ?3, value = value + ?4"""
+COUNT = """INSERT INTO tally(hour, kind, count, nano, value) VALUES(?1, ?2, ?3, ?4, ?5)
+  ON CONFLICT(hour, kind) DO UPDATE SET count = count + ?3, nano = nano + ?4, value = value + ?5"""
 
 
 class SqliteBooks:
@@ -40,6 +42,7 @@ class SqliteBooks:
         self._writer = writer
         self._clock = clock
         self._look = Looking(path)
+        self._counts = Together(writer, _count)
 
     async def lines(self, since: float, until: float, *, day: int | None = None) -> Sequence[Line]:
         """Sums by quarter of an hour, or by day, and everything one can group by; what was just settled is among it."""
@@ -78,9 +81,17 @@ class SqliteBooks:
 
     def count(self, kind: str, *, nano: int = 0, value: float = 0.0) -> None:
         """Within half a second."""
-        row = int(self._clock()) // HOUR_S * HOUR_S, kind, nano, value
-        self._writer.later(lambda db: db.execute(COUNT, row))
+        self._counts.add((int(self._clock()) // HOUR_S * HOUR_S, kind, nano, value))
 
     async def newest(self, limit: int, caller: str | None = None) -> Sequence[Record]:
         """The `Diary`: by time, whoever asked, or one caller's."""
         return [Record(*row) for row in await self._look.rows(NEWEST, caller, limit)]
+
+
+def _count(db: Database, rows: list[tuple[int, str, int, float]]) -> None:
+    sums: dict[tuple[int, str], Tally] = {}
+    for hour, kind, nano, value in rows:
+        count, nanos, values = sums.get((hour, kind), (0, 0, 0.0))
+        sums[hour, kind] = count + 1, nanos + nano, values + value
+    for names, tally in sums.items():
+        db.execute(COUNT, (*names, *tally))

@@ -1,12 +1,14 @@
 """Kept answers in SQL. Reads are points by primary key on the second connection; writes wait for company."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import apsw
 
 from ..cache import Bounds, Meaning, Row, packed_meaning, read_meaning
 from .connection import translate
 from .database import Database
+from .together import Together
 from .writer import Writer
 
 KEEP = """INSERT INTO response(key, caller, receipt, at, used, body, seal) VALUES(?, ?, ?, ?, ?, ?, ?)
@@ -21,12 +23,21 @@ PLACE = """INSERT OR REPLACE INTO meaning(key, scope, embedder, words, vector)
 OLDEST = "SELECT id, length(body) FROM response ORDER BY used LIMIT ?"
 
 
+class Keeping(NamedTuple):
+    """An answer to be kept, what else was used since the last one, and how much there may be."""
+
+    row: Row
+    used: Sequence[tuple[float, str]]
+    bounds: Bounds
+
+
 class SqliteResponses:
     """`Responses` over the user's file."""
 
     def __init__(self, writer: Writer, reader: Database) -> None:
         self._writer = writer
         self._reader = reader
+        self._changes = Together(writer, _change)  # in one order: what is dropped and kept anew is there
 
     async def read(self, key: str) -> Row | None:
         """By key. Raises StoreFault."""
@@ -46,11 +57,11 @@ class SqliteResponses:
 
     def keep(self, row: Row, used: Sequence[tuple[float, str]], bounds: Bounds) -> None:
         """Within half a second."""
-        self._writer.later(lambda db: _keep(db, row, used, bounds))
+        self._changes.add(Keeping(row, used, bounds))
 
     def drop(self, key: str) -> None:
         """Within half a second."""
-        self._writer.later(lambda db: db.execute("DELETE FROM response WHERE key = ?", (key,)))
+        self._changes.add(key)
 
     async def meanings(self, scope: str, embedder: str, most: int) -> Sequence[Meaning]:
         """Those of a scope that can be read. Raises StoreFault."""
@@ -67,10 +78,21 @@ class SqliteResponses:
         self._writer.later(lambda db: db.execute(PLACE, row))
 
 
-def _keep(db: Database, row: Row, used: Sequence[tuple[float, str]], bounds: Bounds) -> None:
-    for touch in used:
-        db.execute("UPDATE response SET used = ? WHERE key = ?", touch)
-    db.execute(KEEP, (row.key, row.caller, row.receipt, row.at, row.at, row.body, row.seal))
+def _change(db: Database, changes: list[Keeping | str]) -> None:
+    bounds: Bounds | None = None
+    for change in changes:
+        if isinstance(change, str):
+            db.execute("DELETE FROM response WHERE key = ?", (change,))
+            continue
+        row, used, bounds = change
+        for touch in used:
+            db.execute("UPDATE response SET used = ? WHERE key = ?", touch)
+        db.execute(KEEP, (row.key, row.caller, row.receipt, row.at, row.at, row.body, row.seal))
+    if bounds is not None:
+        _let_go(db, bounds)
+
+
+def _let_go(db: Database, bounds: Bounds) -> None:
     entries, size = db.execute(EXCESS, (bounds.entries, bounds.bytes)).fetchone() or (0, 0)
     while entries > 0 or size > 0:
         oldest = db.execute(OLDEST, (max(entries, 16),)).fetchall()

@@ -14,6 +14,7 @@ from routing.events import StoreFailed
 from routing.recall import Replay
 from routing.store.archive import Record
 from routing.store.audit import Happening
+from routing.store.cache import Bounds, Row
 from routing.store.faults import ADVICE, Declined, StoreFault
 from routing.store.ledger import Closing
 from routing.store.sqlite import sqlite
@@ -84,6 +85,32 @@ async def test_what_may_wait_goes_together_after_a_moment_or_before_what_hurries
     store.writer.hurry()
     found = await store.writer.submit(lambda db: db.execute("SELECT count(*) FROM meta WHERE key = 'ride7'").get).wait()
     assert found == 0
+
+
+async def test_what_is_written_together_is_written_once_whatever_breaks_beside_it(store):
+    await store.archive.keep(Record("r", "me", 1.0, "key", b"j{}", b"j{}")).wait()
+    await store.archive.keep(Record("s", "me", 1.0, "key", b"j{}", b"j{}")).wait()
+    row, bounds = Row("k", "me", "r", 1.0, b"body").sealed(), Bounds(2, 1 << 20)
+    for _ in range(3):
+        store.books.count("hit", nano=5, value=0.5)
+        store.archive.deliver("r", reached=True)
+        store.archive.deliver("s", reached=True)
+        store.responses.keep(row, [], bounds)
+        store.responses.drop("k")
+    store.archive.deliver("r", reached=False)
+    store.writer.later(lambda db: 1 / 0)
+    store.responses.keep(row, [], bounds)
+    store.books.count("miss")
+    await store.writer.settled()
+    assert rows(store, "SELECT kind, count, nano, value FROM tally ORDER BY 1") == [
+        ("hit", 3, 15, 1.5),
+        ("miss", 1, 0, 0.0),
+    ]
+    assert rows(store, "SELECT id, delivered FROM receipt ORDER BY 1") == [("r", 0), ("s", 1)]
+    assert await store.responses.read("k") == row
+    store.books.count("hit")
+    await store.writer.settled()
+    assert rows(store, "SELECT count FROM tally WHERE kind = 'hit'") == [(4,)]
 
 
 async def test_what_is_forgotten_is_not_brought_back_by_a_copy_that_waited(store):
