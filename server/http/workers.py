@@ -13,6 +13,7 @@ from typing import Any
 
 RESTART_S = 1.0  # between the death of a worker and its successor
 END_S = 40.0  # a little more than the workers take for their last calls
+REST_S = 0.0003  # a sleeping process is awake by then, and if there is none that could take it nobody notices
 STATE_KEY, SOCKET_FD, LIFE_FD = "PLENUM_STATE_KEY", "PLENUM_SOCKET_FD", "PLENUM_LIFE_FD"
 
 
@@ -58,19 +59,21 @@ def _again(
 
 
 class Shared(socket.socket):
-    """A listening socket of several processes, from which each takes one connection a turn of its event loop.
+    """A listening socket of several processes. Who took a connection leaves the next ones to the others for a moment.
 
-    asyncio takes all that wait, so of a burst one process would get everything; so, who is idle comes round sooner.
+    asyncio takes all that wait at once, so of a burst one process would get everything, and keep it.
     """
 
-    _took = False
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+    _rests_until = 0.0
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """A connection, and the next time none."""
-        self._took = not self._took
-        if not self._took:
+        """A connection; none while it is somebody else's turn."""
+        if self.clock() < self._rests_until:
             raise BlockingIOError
-        return super().accept()
+        found = super().accept()
+        self._rests_until = self.clock() + REST_S
+        return found
 
 
 def inherited(environment: Mapping[str, str]) -> socket.socket | None:

@@ -27,7 +27,7 @@ from providers.simulator import load_scenario
 from server.http.guard import Address
 from server.http.heads import Heads
 from server.http.serve import bound
-from server.http.workers import SOCKET_FD, inherited
+from server.http.workers import REST_S, SOCKET_FD, inherited
 
 pytestmark = pytest.mark.anyio
 AUTH = {"Authorization": "Bearer secret"}
@@ -265,15 +265,17 @@ async def test_cancelling_a_task_stops_the_panel() -> None:
                 await anyio.sleep(0.01)
 
 
-def test_of_a_burst_one_process_takes_one_connection_a_turn() -> None:
-    """What waits is there for the others; asyncio asks until it is told that nothing waits."""
+def test_of_a_burst_a_process_takes_one_connection_and_leaves_the_next_to_the_others() -> None:
+    now = 0.0
     with bound("127.0.0.1", 0) as listening:
-        shared = inherited({SOCKET_FD: str(listening.fileno())})
-        shared.setblocking(False)
-        with shared, ExitStack() as clients:
+        mine = inherited({SOCKET_FD: str(listening.fileno())})
+        mine.setblocking(False)
+        mine.clock = lambda: now
+        with mine, ExitStack() as clients:
             for _ in range(3):
                 clients.enter_context(socket.create_connection(listening.getsockname(), timeout=10))
             for _ in range(3):
-                clients.enter_context(shared.accept()[0])
+                clients.enter_context(mine.accept()[0])
                 with pytest.raises(BlockingIOError):
-                    shared.accept()
+                    mine.accept()
+                now += REST_S
