@@ -9,7 +9,6 @@ reverse, medians are told. The bare server uses the SDK's transports and keeps n
 import argparse
 import asyncio
 import json
-import multiprocessing
 import os
 import socket
 import statistics
@@ -17,9 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+from bench import _local
 from bench.providers import STREAM_HEAD, _chunk, _delta, _event
 
 ROOT = Path(__file__).parents[1]
@@ -56,46 +57,15 @@ daily_usd = 1000000
 """
 
 
-class Upstream(asyncio.Protocol):
+class Upstream(_local.Posts):
     """Answers at once, after 100 ms (model m100), or with 20,000 deltas (model flood)."""
 
-    def connection_made(self, transport) -> None:
-        self.transport, self.buffer = transport, bytearray()
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
-            head = bytes(self.buffer[:end]).lower()
-            length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-            if len(self.buffer) < end + 4 + length:
-                return
-            body = bytes(self.buffer[end + 4 : end + 4 + length]).replace(b" ", b"")
-            del self.buffer[: end + 4 + length]
-            pause = 0.1 if b'"m100"' in body else 0.0
-            asyncio.get_running_loop().call_later(
-                pause, self.transport.write, FLOODED if b'"flood"' in body else ANSWER
-            )
+    def answer(self, body: bytes) -> None:
+        pause = 0.1 if b'"m100"' in body else 0.0
+        asyncio.get_running_loop().call_later(pause, self.transport.write, FLOODED if b'"flood"' in body else ANSWER)
 
 
-def _serve(pipe) -> None:
-    async def run() -> None:
-        server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, backlog=1024)
-        pipe.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(run())
-
-
-@contextmanager
-def upstream():
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
-    process.start()
-    try:
-        yield f"http://127.0.0.1:{ours.recv()}/v1"
-    finally:
-        process.terminate()
-        process.join()
+upstream = partial(_local.upstream, Upstream)
 
 
 def _port() -> int:

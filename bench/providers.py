@@ -10,18 +10,17 @@ memory flat from call 1,000 to call 20,000.
 import argparse
 import asyncio
 import json
-import multiprocessing
 import os
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 
+from bench import _local
 from providers.dialects import load
 from providers.http import Http, HttpProvider, Route
 from providers.types import Message, ModelCard, Request, Text
@@ -37,7 +36,7 @@ PROMPT = "Say forty words. " * 20
 Ask = Callable[[], Awaitable[str]]
 
 
-# the upstream: an asyncio protocol that sends prepared bytes
+# the upstream
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
@@ -81,27 +80,16 @@ WHOLE = (
 )
 
 
-class Upstream(asyncio.Protocol):
+class Upstream(_local.Posts):
     """Answers every POST; a stream event by event: as fast as it can, or (model `paced`) each in a segment of its own."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport, self.buffer = transport, bytearray()
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
-            head = bytes(self.buffer[:end]).lower()
-            length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-            if len(self.buffer) < end + 4 + length:
-                return
-            body = bytes(self.buffer[end + 4 : end + 4 + length])
-            del self.buffer[: end + 4 + length]
-            if b'"stream":true' in body.replace(b" ", b""):
-                self.transport.write(STREAM_HEAD)
-                pause_s = PACE_S if b'"model":"paced"' in body.replace(b" ", b"") else 0.0
-                asyncio.get_running_loop().call_later(pause_s, self.send, 0, pause_s)
-            else:
-                self.transport.write(WHOLE)
+    def answer(self, body: bytes) -> None:
+        if b'"stream":true' in body:
+            self.transport.write(STREAM_HEAD)
+            pause_s = PACE_S if b'"model":"paced"' in body else 0.0
+            asyncio.get_running_loop().call_later(pause_s, self.send, 0, pause_s)
+        else:
+            self.transport.write(WHOLE)
 
     def send(self, at: int, pause_s: float) -> None:
         if self.transport.is_closing():
@@ -109,27 +97,6 @@ class Upstream(asyncio.Protocol):
         self.transport.write(STREAM_EVENTS[at])
         if at + 1 < len(STREAM_EVENTS):
             asyncio.get_running_loop().call_later(pause_s, self.send, at + 1, pause_s)
-
-
-def _upstream(pipe) -> None:
-    async def run() -> None:
-        server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, backlog=1024)
-        pipe.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(run())
-
-
-@contextmanager
-def upstream():
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_upstream, args=(theirs,), daemon=True)
-    process.start()
-    try:
-        yield f"http://127.0.0.1:{ours.recv()}/v1"
-    finally:
-        process.terminate()
-        process.join()
 
 
 # the contestants
@@ -262,7 +229,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=600)
     parser.add_argument("--no-memory", action="store_true")
     options = parser.parse_args()
-    with upstream() as base:
+    with _local.upstream(Upstream) as base:
         result: dict = {"rows": asyncio.run(compare(base, options.rounds, options.calls)), "budget": BUDGET}
         if not options.no_memory:
             result["memory"] = asyncio.run(memory(base))

@@ -2,15 +2,14 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
 
 from ...cooldowns import Notice
 from ..days import StoredDays
-from ..faults import StoreFault
-from ..news import News
+from ..news import StoredBoard
 from ..pending import Pending
-from ..shared import Gathering, SharedLost
+from ..shared import Gathering
 from .writer import Writer
 
 PRESENT_S = 15.0  # who has not exchanged for so long takes no share of the limits
@@ -21,27 +20,17 @@ COUNT = """WITH counted AS (INSERT INTO plenum.rpd VALUES ($1, $2, 1) ON CONFLIC
 READ = "SELECT coalesce(jsonb_agg(jsonb_build_array(name, day, used)), '[]') FROM plenum.rpd"
 
 
-class PostgresBoard:
-    """A `Board` (see `shared.py`) on the server's clock. `clock` only tells what is news."""
+class PostgresBoard(StoredBoard):
+    """On the server's clock: `clock` only tells what is news."""
 
     def __init__(self, writer: Writer, owner: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._writer = writer
-        self._owner = owner
-        self._clock = clock
-        self._news = News()
+        async def _post(fresh: Sequence[Notice], now: float) -> Gathering:
+            del now
+            told = json.dumps([[notice.name, notice.reason, notice.left_s, notice.trial] for notice in fresh])
+            found = await writer.submit(EXCHANGE, (owner, PRESENT_S, told), json.loads).wait()
+            return Gathering(tuple(Notice(*notice) for notice in found["notices"]), max(1, found["replicas"]))
 
-    async def exchange(self, replica: str, news: Sequence[Notice], hints: Mapping[str, str]) -> Gathering:
-        """Post this replica's news, read everybody's. Raises SharedLost. `hints` stay here: each judges by its own."""
-        del replica, hints
-        now = self._clock()
-        fresh = self._news.fresh(news, now)
-        told = json.dumps([[notice.name, notice.reason, notice.left_s, notice.trial] for notice in fresh])
-        try:
-            found = await self._writer.submit(EXCHANGE, (self._owner, PRESENT_S, told), json.loads).wait()
-        except StoreFault:
-            raise SharedLost from None
-        self._news.posted(fresh, now)
-        return Gathering(tuple(Notice(*notice) for notice in found["notices"]), max(1, found["replicas"]))
+        super().__init__(_post, clock)
 
 
 class PostgresDays(StoredDays):
