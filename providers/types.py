@@ -77,7 +77,7 @@ class Message:
     @property
     def text(self) -> str:
         """All plain text of the turn, joined."""
-        return "".join(part.text for part in self.parts if isinstance(part, Text))
+        return "".join([part.text for part in self.parts if isinstance(part, Text)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,8 @@ class Breaker:
             return
         self._outcomes.add(self._clock(), good=good)
         if good:
-            self._core.call(_went_well)
+            if self._core.fail_counter or self._core.current_state != "closed":  # else there is nothing to forget
+                self._core.call(_went_well)
             return
         self._why = "the probe failed" if ticket.probe else f"{self._core.fail_counter + 1} failures in a row"
         with suppress(_Failed):

@@ -167,6 +167,8 @@ class Chooser:
     def _order(self, ranked: list[Scored], view: _View, signals: Signals) -> list[Deployment]:
         """Inside each tier the dominated go behind; the leading equals of the first take turns."""
         front, rest = self._front(ranked, view)
+        if len(front) == 1:
+            return [front[0][0], *rest]
         ordered: list[Deployment] = []
         for _, tier in groupby(front, key=lambda pair: pair[0].priority):
             members = list(tier)

@@ -18,6 +18,8 @@ from .types import Ask, Deployment, Exclusion
 
 SHAPES = 64  # kinds of asks (and candidates) whose fixed exclusions are remembered
 UNBOUNDED = 1 << 62
+FILTERS = "rate_limited", "provider_failed", "budget_exceeded", "context_too_long", "policy", "no_model"  # last first
+DEPTH = {code: place for place, code in enumerate(FILTERS)}
 MARGIN = 1.05  # of the estimated input: tokenizers differ, a refused prompt costs a round trip
 
 
@@ -254,9 +256,7 @@ def _remember(
 
 def nearest(excluded: Mapping[str, Exclusion], limit: int = 20) -> tuple[Exclusion, ...]:
     """The exclusions nearest to serving: those that return soonest, then those that failed the latest filter."""
-    order = ("rate_limited", "provider_failed", "budget_exceeded", "context_too_long", "policy", "no_model")
-    depth = {code: place for place, code in enumerate(order)}
-    ranked = sorted(excluded.values(), key=lambda e: (_soon(e), depth.get(e.code, len(order))))
+    ranked = sorted(excluded.values(), key=lambda e: (_soon(e), DEPTH.get(e.code, len(DEPTH))))
     return tuple(ranked[:limit])
 
 

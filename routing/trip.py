@@ -133,7 +133,7 @@ class Trip:
             "latency_s": now - self.started,
             "attempts": tuple(self.attempts),
             "context": ask.context,
-            "warnings": tuple(dict.fromkeys((*ask.warnings, *self.warnings))),
+            "warnings": tuple(dict.fromkeys((*ask.warnings, *(decision.warnings if decision else ()), *self.warnings))),
             "caller": ask.caller,
             "task": ask.task or "",
             "at": self.at,
@@ -147,7 +147,6 @@ class Trip:
             "reasoning": decision.reasoning,
             "excluded": nearest(excluded),
             "excluded_count": len(excluded),
-            "warnings": tuple(dict.fromkeys((*ask.warnings, *decision.warnings, *self.warnings))),
         }
         return facts
 

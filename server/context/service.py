@@ -187,7 +187,7 @@ class Contexts:
         )
 
     def _chosen(self, ask: Ask) -> "_Chosen":
-        if "none" in ask.sources:
+        if "none" in ask.sources or (not self._known and ask.sources == ("auto",)):
             return _Chosen(frozenset(), {}, ())
         named = frozenset(ask.sources) - {"auto"}
         off = {upstream.name: upstream.skip for upstream in self._known if upstream.name not in self._places}

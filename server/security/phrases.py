@@ -7,7 +7,7 @@ policies hold whatever a model says.
 import re
 from collections.abc import Iterator
 
-from .gated import Gated, fold
+from .gated import Gated, fold, holds, words
 
 _VERBS = r"(?:ignore|disregard|forget|override|bypass)"
 _OLD = r"(?:previous|prior|above|earlier|preceding|all|any|your|the|my|these|those)"
@@ -55,7 +55,11 @@ PHRASES: dict[str, Gated] = {
 }
 
 
+SIGNS = words(PHRASES.values())
+
+
 def injections(text: str) -> Iterator[str]:
     """The names of the phrases found."""
     folded = fold(text)
-    return (name for name, pattern in PHRASES.items() if pattern.search(text, folded))
+    if not folded or holds(folded, SIGNS):
+        yield from (name for name, pattern in PHRASES.items() if pattern.search(text, folded))

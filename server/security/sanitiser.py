@@ -14,9 +14,10 @@ from providers.types import Message, Part, Reasoning, Request, Text, ToolCall, T
 from routing.errors import HoldsSecrets, InvalidRequest
 from routing.types import Ask
 
+from .gated import holds
 from .phrases import injections
 from .redaction import MARK, Redactor
-from .shapes import SECRETS
+from .shapes import SECRETS, SIGNS
 
 DEEPEST, MOST_SUBSCHEMAS = 32, 1000  # of schemas and tool parameters (guide reliability-and-security §8.1)
 Policy = Literal["redact", "ask", "refuse", "allow"]
@@ -80,8 +81,9 @@ class Sanitiser:
         found = {"key of this server": text.count(MARK)}
         safe = self.redactor.known(text)
         found["key of this server"] = safe.count(MARK) - found["key of this server"]
-        for kind, pattern in SECRETS.items():
-            safe, found[kind] = pattern.subn(MARK, safe)
+        if holds(safe, SIGNS):
+            for kind, pattern in SECRETS.items():
+                safe, found[kind] = pattern.subn(MARK, safe)
         kinds = [kind for kind, count in found.items() if count > 0]
         if not kinds:
             return text

@@ -2,7 +2,7 @@
 
 import re
 
-from .gated import Gated
+from .gated import Gated, words
 
 # Vendors' own prefixes, as their documentation shows keys (2026-11); a check warns, it never refuses.
 PREFIXES: dict[str, tuple[str, ...]] = {
@@ -47,6 +47,7 @@ SECRETS: dict[str, Gated] = {
         re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,2048}\.eyJ[A-Za-z0-9_-]{10,4096}\.[A-Za-z0-9_-]{10,1024}"),
     ),
 }
+SIGNS = words(SECRETS.values())
 BEARER = re.compile(
     r"(?i)(\b(?:bearer|x-api-key|x-goog-api-key|api-key|authorization)[\"']?\s{0,3}[:= ]\s{0,3}[\"']?)[^\s\"',;]{8,4096}"
 )

@@ -64,12 +64,11 @@ class Borders:
             if token is not None and token.rpm is not None:
                 self._pace(token.name, token.rpm)
             ask = self._watched(ask)
-        return await self.allowed(ask)
+        return _within(ask, token)
 
     async def allowed(self, ask: Ask) -> Ask:
         """The ask with its caller's models, nothing counted."""
-        token = await self._token(ask.caller)
-        return ask if token is None or not token.models else replace(ask, allowed_models=token.models)
+        return _within(ask, await self._token(ask.caller))
 
     def shown(self, token: Token) -> None:
         """Somebody showed this valid token: what was known of its name otherwise holds no longer."""
@@ -106,3 +105,7 @@ class Borders:
         if times <= LOOP:
             return ask
         return replace(ask, warnings=(*ask.warnings, f"this was asked {times} times within a minute: a loop?"))
+
+
+def _within(ask: Ask, token: Token | None) -> Ask:
+    return ask if token is None or not token.models else replace(ask, allowed_models=token.models)

@@ -106,8 +106,9 @@ class Veiled:
 
         def told(progress: Progressed) -> None:
             if progress.text:
-                veil = drafts.setdefault(progress.draft, Veil(self.redactor))
-                progress = replace(progress, text=veil(progress.text))
+                veil = drafts.get(progress.draft) or drafts.setdefault(progress.draft, Veil(self.redactor))
+                shown = veil(progress.text)
+                progress = progress if shown == progress.text else replace(progress, text=shown)
             tell(progress)
 
         return told
