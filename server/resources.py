@@ -121,7 +121,8 @@ def _provider(app: Any, name: str, spent: Mapping[str, float] | None) -> dict[st
 
 
 def _health(app: Any, name: str, barriers: Any, limiter: Any) -> dict[str, Any]:
-    return asdict(app.health.provider(name, barriers, limiter)) if app.health is not None else {}
+    found = asdict(app.health.provider(name, barriers, limiter)) if app.health is not None else {}
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in found.items()}
 
 
 def _worst(barriers: Any, name: str) -> str:

@@ -96,8 +96,8 @@ def status(app: Any, deployment: Deployment) -> str:
 def health(app: Any, deployment: Deployment) -> dict[str, Any]:
     """Latency and success as measured, None where nothing was."""
     seen = app.health.model(deployment.name) if app.health is not None else None
-    names = ("latency_p50_s", "latency_p95_s", "success_rate")
-    return {name: getattr(seen, name, None) for name in names}
+    found = {name: getattr(seen, name, None) for name in ("latency_p50_s", "latency_p95_s", "success_rate")}
+    return {name: None if figure is None else round(figure, 4) for name, figure in found.items()}
 
 
 def _matches(deployment: Deployment, wanted: ListModels) -> bool:

@@ -231,7 +231,9 @@ async def test_a_models_status_is_what_holds_it_back_or_how_it_fails_and_what_ca
     app = small_app()
     held = {"sim/fast": "open"}
     app.guard = SimpleNamespace(standing=lambda deployment: held.get(deployment.name))
-    app.health = SimpleNamespace(model=lambda name: ModelHealth(1.0, 2.0, 0.5, degraded=name == "sim/smart"))
+    app.health = SimpleNamespace(
+        model=lambda name: ModelHealth(0.9999999999, 2.00000004, 0.5, degraded=name == "sim/smart")
+    )
     async with client(app) as session:
         told = (await session.call_tool("list_models", {})).structured_content
         held["sim/fast"] = "limited"
@@ -240,6 +242,7 @@ async def test_a_models_status_is_what_holds_it_back_or_how_it_fails_and_what_ca
     assert states == [("sim/smart", "degraded"), ("sim/fast", "open"), ("sim/slow", "no_key")]
     assert "1 can be asked now" in told["summary"]
     assert again["models"][0]["status"] == "limited"
+    assert told["models"][0]["health"] == {"latency_p50_s": 1.0, "latency_p95_s": 2.0, "success_rate": 0.5}
 
 
 async def test_every_tool_says_that_it_only_reads_and_its_two_titles_agree() -> None:
