@@ -64,12 +64,15 @@ class House:
                 unsubscribe()
 
     def _observe(self, event: Event) -> None:
-        if isinstance(event, BreakerChanged | CooledDown):
-            self.changes.updated(
-                "plenum://models", "plenum://providers", f"plenum://providers/{event.provider}", "plenum://status"
-            )
-        elif isinstance(event, BudgetAlert):
-            self.changes.updated("plenum://costs/today", "plenum://costs/month", "plenum://status")
+        match event:
+            case BreakerChanged() | CooledDown():
+                self.changes.updated(
+                    "plenum://models", "plenum://providers", f"plenum://providers/{event.provider}", "plenum://status"
+                )
+            case BudgetAlert():
+                self.changes.updated("plenum://costs/today", "plenum://costs/month", "plenum://status")
+            case _:
+                pass
 
 
 def admitted(app: "App", kind: "Kind", max_latency_s: float | None = None) -> AbstractAsyncContextManager[None]:

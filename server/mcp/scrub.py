@@ -2,12 +2,11 @@
 echo the key it was asked with, and not everybody who asks may have it.
 """
 
-from collections.abc import Iterable
 from typing import Any, cast
 
-from server.security.redaction import current
+from pydantic_core import to_json
 
-_LIST = (list, tuple)  # a union would be made anew for each value
+from server.security.redaction import current
 
 
 def text(value: str) -> str:
@@ -29,23 +28,19 @@ def told(value: str) -> str:
 
 def told_tree(value: Any) -> Any:
     """A JSON value as anybody may see it. One without anything to hide, which nearly all are, is given back as it is."""
-    redactor, joined = current(), "\n".join(_strings((value,), []))
-    if joined.isascii() and redactor.known(joined) is joined:
+    redactor, whole = current(), _verbatim(value)
+    if whole is not None and redactor.known(whole) is whole:
         return value
     return tree(redactor.tree(value))
 
 
-def _strings(values: Iterable[Any], found: list[str]) -> list[str]:
-    for value in values:
-        if isinstance(value, str):
-            found.append(value)
-        elif isinstance(value, dict):
-            table = cast("dict[Any, Any]", value)
-            found.extend(map(str, table))
-            _strings(table.values(), found)
-        elif isinstance(value, _LIST):
-            _strings(cast("list[Any]", value), found)
-    return found
+def _verbatim(value: Any) -> str | None:
+    """The value as JSON in which each string of it stands as it is; None where one needs an escape or may need scrubbing."""
+    try:
+        whole = to_json(value)
+    except ValueError:  # half a surrogate pair
+        return None
+    return whole.decode() if whole.isascii() and b"\\" not in whole else None
 
 
 def tree(value: Any) -> Any:

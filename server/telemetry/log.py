@@ -41,7 +41,7 @@ def as_json(fields: Mapping[str, Any]) -> str:
 
 def as_logfmt(fields: Mapping[str, Any]) -> str:
     """`key=value` pairs; values with anything unusual in them are quoted."""
-    return " ".join(f"{key}={_plain(value)}" for key, value in fields.items())
+    return " ".join([f"{key}={_plain(value)}" for key, value in fields.items()])
 
 
 def _plain(value: Any) -> str:
@@ -55,17 +55,20 @@ def log(write: Form, out: Callable[[str], object], now: Callable[[], datetime] =
 
     def tell(event: Event) -> None:
         if (fields := _fields(event)) is not None:
-            stamp = now().isoformat(timespec="milliseconds")
-            known = {key: _cut(value) for key, value in fields.items() if value not in (None, "")}
-            out(write({"ts": stamp, **known}) + "\n")
+            out(write(_shown(now().isoformat(timespec="milliseconds"), fields)) + "\n")
 
     return tell
 
 
-def _cut(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 9)
-    return value[:LONGEST] if isinstance(value, str) else value
+def _shown(stamp: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    shown: dict[str, Any] = {"ts": stamp}
+    for key, value in fields.items():
+        if isinstance(value, str):
+            if value:
+                shown[key] = value[:LONGEST]
+        elif value is not None:
+            shown[key] = round(value, 9) if isinstance(value, float) else value
+    return shown
 
 
 def _fields(event: Event) -> Mapping[str, Any] | None:

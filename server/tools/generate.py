@@ -30,6 +30,7 @@ _FUNCTIONS = {
     "items": {"type": "object"},
     "description": "Functions the model may call: name, description, parameters",
 }
+_SORTED = json.JSONEncoder(sort_keys=True)  # `json.dumps` makes one for each call
 
 
 class Options(Arguments):
@@ -190,7 +191,7 @@ def digest(arguments: Arguments) -> str:
     """What was asked, without how it is called: equal for equal arguments."""
     given = arguments.model_fields_set - {"request_id", "format"}  # what was not given is at its default
     said = arguments.model_dump(mode="json", include=given, exclude_defaults=True)
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_SORTED.encode(said).encode()).hexdigest()
 
 
 def explained(receipt: Receipt) -> Outcome:
