@@ -168,11 +168,17 @@ def _providers(health: Mapping[str, Any]) -> Any:
 
 def _decisions(found: Sequence[Mapping[str, Any]]) -> Any:
     rows = [
-        ((d["at"] or "")[11:19], d["caller"], f"{d['provider']}/{d['model']}", d["cached"] if d["cached"] != "no" else d["strategy"],
+        ((d["at"] or "")[11:19], d["caller"], f"{d['provider']}/{d['model']}" if d["model"] else "–", _how(d),
          "?" if d["cost_usd"] is None else f"${d['cost_usd']:.4f}", _seconds(d["latency_s"]), len(d["attempts"]))
         for d in found[:SHOWN]
     ]  # fmt: skip
     return _table("\nDecisions (UTC)", ("at", "caller", "model", "how", "#cost", "#time", "#attempts"), rows)
+
+
+def _how(decision: Mapping[str, Any]) -> str:
+    if "error" in decision:
+        return decision["error"]["code"]
+    return decision["cached"] if decision["cached"] != "no" else decision["strategy"]
 
 
 def plain(text: str) -> str:

@@ -21,6 +21,16 @@ def test_top_draws_once_what_the_ledger_knows(plenum) -> None:
     assert facts["decisions"]["decisions"][0]["model"] == "fast"
 
 
+def test_what_was_refused_is_shown_with_why_and_counts_as_no_call(plenum) -> None:
+    assert plenum("ask", "one", "--demo", "--model", "sim/nobody").returncode == 3
+    done = plenum("top", "--once", "--demo", COLUMNS="140")
+    assert done.returncode == 0 and "no_model" in done.stdout and "for 0 calls" in done.stdout, done.stdout
+    facts = json.loads(plenum("top", "--demo", "--json").stdout)
+    (refused,) = facts["decisions"]["decisions"]
+    assert refused["error"]["code"] == "no_model" and refused["error"]["message"] and refused["cost_usd"] == 0
+    assert json.loads(plenum("costs", "--json").stdout)["calls"] == 0
+
+
 def test_dashboard_is_exported_as_one_file(plenum, tmp_path) -> None:
     assert plenum("ask", "PRIVATE", "--demo", "--model", "sim/fast").returncode == 0
     done = plenum("dashboard", "--demo", "--export", "page.html")
