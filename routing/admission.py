@@ -7,8 +7,7 @@ Whole jobs enter, once each: a fuse enters, its members do not. Providers' limit
 import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -80,25 +79,27 @@ class Admission:
         self._shed = 0
         self._lasts_s: float | None = None  # how long a job takes lately
 
-    @asynccontextmanager
-    async def enter(self, kind: Kind, deadline: float = math.inf) -> AsyncGenerator[None]:
+    def enter(self, kind: Kind, deadline: float = math.inf) -> "Entry":
         """Do one job inside. Waits for a place until `deadline` (monotonic seconds).
 
         Raises Limited: at once when there is no room to wait, memory is short or the deadline cannot be met; later
         when the deadline came or somebody more urgent took the place in the line.
         """
-        if kind == "read":
-            yield
-            return
-        self._mind_memory(kind)
-        if self._running < self._settings.in_flight and not self._queued:
-            self._running += 1
-        else:
-            await self._wait(kind, deadline)
-        began = self._clock()
-        try:
-            yield
-        finally:
+        return Entry(self, kind, deadline)
+
+    async def begin(self, kind: Kind, deadline: float) -> float:
+        """Take a place, for an entry; when that was."""
+        if kind != "read":
+            self._mind_memory(kind)
+            if self._running < self._settings.in_flight and not self._queued:
+                self._running += 1
+            else:
+                await self._wait(kind, deadline)
+        return self._clock()
+
+    def end(self, kind: Kind, began: float) -> None:
+        """Give it back."""
+        if kind != "read":
             lasted = self._clock() - began
             self._lasts_s = lasted if self._lasts_s is None else self._lasts_s + 0.1 * (lasted - self._lasts_s)
             self._leave()
@@ -166,3 +167,21 @@ class Admission:
         self._shed += 1
         wait_s = max(1.0, math.ceil(after))
         raise Limited(why, hint=f"Try again in {wait_s:.0f} s, or send fewer requests at once.", after=wait_s)
+
+
+class Entry:
+    """One job's place."""
+
+    __slots__ = ("_admission", "_began", "_deadline", "_kind")
+
+    def __init__(self, admission: Admission, kind: Kind, deadline: float) -> None:
+        self._admission = admission
+        self._kind: Kind = kind
+        self._deadline = deadline
+        self._began = 0.0
+
+    async def __aenter__(self) -> None:
+        self._began = await self._admission.begin(self._kind, self._deadline)
+
+    async def __aexit__(self, *how: object) -> None:
+        self._admission.end(self._kind, self._began)

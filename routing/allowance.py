@@ -13,13 +13,19 @@ from datetime import datetime
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _PIECE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|us|µs|ns|h|m|s)")
-_REQUESTS = (
+
+
+def _names(*forms: str) -> tuple[tuple[str, str, str], ...]:
+    return tuple((form.format("remaining"), form.format("limit"), form.format("reset")) for form in forms)
+
+
+_REQUESTS = _names(
     "x-ratelimit-{}-requests",
     "anthropic-ratelimit-requests-{}",
     "x-ratelimit-{}-req-minute",
     "x-ratelimit-{}",
 )
-_TOKENS = (
+_TOKENS = _names(
     "x-ratelimit-{}-tokens",
     "anthropic-ratelimit-tokens-{}",
     "x-ratelimit-{}-tokens-minute",
@@ -50,11 +56,10 @@ def read(headers: Mapping[str, str], now: float) -> tuple[Left | None, Left | No
     return _first(headers, _REQUESTS, now), _first(headers, _TOKENS, now)
 
 
-def _first(headers: Mapping[str, str], forms: tuple[str, ...], now: float) -> Left | None:
-    for form in forms:
-        if (remaining := _count(headers.get(form.format("remaining")))) is not None:
-            limit = _count(headers.get(form.format("limit")))
-            return Left(remaining, limit, duration_s(headers.get(form.format("reset")), now))
+def _first(headers: Mapping[str, str], forms: tuple[tuple[str, str, str], ...], now: float) -> Left | None:
+    for left, limit, reset in forms:
+        if left in headers and (remaining := _count(headers[left])) is not None:
+            return Left(remaining, _count(headers.get(limit)), duration_s(headers.get(reset), now))
     return None
 
 

@@ -206,7 +206,7 @@ class Caller:
             raise error
         latency, usage = self.clock() - live.started, answer.usage
         permit.succeeded(latency, live.ttft_s, usage.output)
-        slot.settle(usage.input + usage.output, dict(stream.headers))
+        slot.settle(usage.input + usage.output, stream.headers)
         cost = live.held.settle(answer)
         live.done = True
         self.traffic.answered(live.hop.deployment.name, latency, live.ttft_s, usage.output)

@@ -3,7 +3,7 @@
 Money, memory, limits and breakers land behind these without touching `manager.py` (design §8).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
@@ -107,7 +107,7 @@ class Flight(Protocol):
 class Slot(Protocol):
     """A place within an endpoint's limits."""
 
-    def settle(self, tokens: int, headers: "dict[str, str] | None" = None) -> None:
+    def settle(self, tokens: int, headers: Mapping[str, str] | None = None) -> None:
         """Correct the reservation by true usage and by the provider's own rate-limit headers."""
         ...
 
@@ -321,7 +321,7 @@ class NoRecall:
 
 
 class _Place(_Nothing):
-    def settle(self, tokens: int, headers: dict[str, str] | None = None) -> None:
+    def settle(self, tokens: int, headers: Mapping[str, str] | None = None) -> None:
         del tokens, headers
 
 
