@@ -20,7 +20,7 @@ from .events import CacheLooked, Observer, StoreFailed, unobserved
 from .ports import Flight, NoRecall, Recall
 from .shelter import Lead, SingleFlight
 from .store.archive import Archive, Claims, Record
-from .store.codec import pack, unpack
+from .store.codec import Packed, unpack
 from .store.faults import StoreFault
 from .types import Ask, Cached, Receipt, Result
 
@@ -169,7 +169,8 @@ class Kept:
 
     async def keep(self, result: Result) -> None:
         """Store the answer and its receipt. An answer that was paid for is given even if the store fails: it is told."""
-        record = self._record(result)
+        packed = Packed(result.answer, result.receipt) if self._recall.texts else Packed(result.receipt)
+        record = self._record(result, packed)
         try:
             await self._recall.archive.keep(record).wait()
         except StoreFault as fault:
@@ -177,17 +178,17 @@ class Kept:
         self.id = record.id
         if self._lead is not None:
             self._lead.result = result
-        await self.below.keep(result)
+        await self.below.keep(Result(result.answer, result.receipt, packed.of))
 
-    def _record(self, result: Result) -> Record:
+    def _record(self, result: Result, packed: Packed) -> Record:
         ask, texts = self._ask, self._recall.texts
         return Record(
             result.receipt.id,
             ask.caller,
             self._recall.clock(),
             self._key,
-            pack(result.receipt),
-            pack(result.answer) if texts else None,
+            packed.of(result.receipt),
+            packed.of(result.answer) if texts else None,
             packed_turn(ask) if texts else None,
             ask.request_id,
             ask.conversation,

@@ -237,7 +237,8 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An answer and its receipt."""
+    """An answer and its receipt. `packed` has the bytes they became where they were stored already."""
 
     answer: Answer
     receipt: Receipt
+    packed: "Callable[[object], bytes] | None" = field(default=None, compare=False, repr=False)

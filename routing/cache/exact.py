@@ -11,7 +11,7 @@ from typing import Any, cast
 from providers.types import Answer
 
 from ..store.cache import Bounds, Responses, Row
-from ..store.codec import pack, unpack
+from ..store.codec import joined, pack, unpack
 from ..store.faults import StoreFault
 from ..store.shared import SharedLost, Shelf
 from ..types import Receipt, Result
@@ -80,7 +80,7 @@ class Exact:
         """Keep it under this key, for the receipt's caller."""
         now = self._clock()
         row = Row(key, result.receipt.caller, result.receipt.id, now, packed(result)).sealed()
-        self._front.put(key, Entry(result, row.caller, now, len(row.body)))
+        self._front.put(key, Entry(Result(result.answer, result.receipt), row.caller, now, len(row.body)))
         if not self._settings.texts:
             return
         if self._store is not None:
@@ -152,7 +152,8 @@ def packed(result: Result) -> bytes:
     receipt = result.receipt
     if receipt.excluded or receipt.candidates:
         receipt = replace(receipt, excluded=(), excluded_count=0, candidates=())
-    return pack((result.answer, receipt))
+    bytes_of = result.packed or pack
+    return joined(bytes_of(result.answer), bytes_of(receipt))
 
 
 def unpacked(body: bytes) -> Result | None:

@@ -64,18 +64,46 @@ def pack(value: object) -> bytes:
         data = to_json(plain, inf_nan_mode="constants")
     except ValueError:  # a lone surrogate: it becomes "?"
         data = json.dumps(plain, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
-    return b"z" + zlib.compress(data, 1) if len(data) > LARGE else b"j" + data
+    return _deflated(data)
+
+
+class Packed:
+    """Values with their bytes, for whoever stores one of them again: `of` packs only what is new to it."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self, *values: object) -> None:
+        self._known = [(value, pack(value)) for value in values]
+
+    def of(self, value: object) -> bytes:
+        """The bytes of this very value."""
+        for known, data in self._known:
+            if known is value:
+                return data
+        return pack(value)
+
+
+def joined(*packed: bytes) -> bytes:
+    """The bytes of a tuple, from those of its items."""
+    return _deflated(b"[" + b",".join(map(_inflated, packed)) + b"]")
 
 
 def unpack(data: bytes, kind: type[T]) -> T | None:
     """The value, or None where the bytes are damaged or something else."""
     try:
-        text = zlib.decompress(data[1:]) if data[:1] == b"z" else data[1:]
-        value: Any = json.loads(text, object_hook=_revive)
+        value: Any = json.loads(_inflated(data), object_hook=_revive)
     except (ValueError, TypeError, zlib.error):
         return None
     value = _frozen(value)
     return value if isinstance(value, kind) else None
+
+
+def _deflated(data: bytes) -> bytes:
+    return b"z" + zlib.compress(data, 1) if len(data) > LARGE else b"j" + data
+
+
+def _inflated(data: bytes) -> bytes:
+    return zlib.decompress(data[1:]) if data[:1] == b"z" else data[1:]
 
 
 def _plain(value: Any) -> Any:
