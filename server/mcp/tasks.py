@@ -78,7 +78,7 @@ class Elsewhere(Protocol):
         ...
 
     async def stop(self, ctx: Any, task_id: str) -> None:
-        """Have it ended by whichever process works on it, and remember that."""
+        """Have it ended by whichever process works on it, and remember that. Raises MCPError."""
         ...
 
 
@@ -243,7 +243,11 @@ class Tasks(Extension):
         task = await self._anywhere(ctx, params.task_id)
         if task.status not in TERMINAL:
             task.scope.cancel()
-            await self._elsewhere.stop(ctx, task.id)
+            try:
+                await self._elsewhere.stop(ctx, task.id)
+            except MCPError:
+                if task.id not in self._store:  # else it has ended, whoever may hear of it
+                    raise
         return {}
 
     def _forget_old(self) -> None:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+from mcp import MCPError
 from mcp.types import INTERNAL_ERROR
 
 from routing.background import background
@@ -108,8 +109,12 @@ class Handles:
     async def stop(self, ctx: Any, task_id: str) -> None:
         """Leave a mark where the process that works on it looks."""
         app = await self._house.app()
-        if app.journal is not None:
-            await app.journal.stop(task_id, callers.name(ctx))
+        try:
+            if app.journal is not None:
+                await app.journal.stop(task_id, callers.name(ctx))
+        except StoreFault as fault:
+            told = f"Whoever works on this task cannot be told to stop: {fault}. Try again."
+            raise MCPError(INTERNAL_ERROR, told) from None
 
 
 def _completed(result: Any) -> Known:
