@@ -1,59 +1,42 @@
 """An operation handed to a store's writer: await it, or say what shall happen once it is durable.
 
-A pending belongs to the event loop it was made in; the writer, in whatever thread, only ever calls `home`.
+A pending belongs to the event loop it was made in; the writer, in whatever thread, only ever has `home` call.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
-
-import anyio
-from anyio.lowlevel import current_token
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
-Courier = Callable[[Callable[[], Any]], Any]
-
-
-def courier() -> Courier:
-    """How another thread reaches the running event loop without waiting for it. Raises RuntimeError outside of one."""
-    try:
-        return asyncio.get_running_loop().call_soon_threadsafe  # also known inside a callback, where anyio sees no task
-    except RuntimeError:
-        return cast("Any", current_token().native_token).run_sync_soon
-
-
-def soon(call: Callable[[], Any]) -> None:
-    """Call it in the next turn of the running event loop, which is this thread's own: nobody has to be woken."""
-    try:
-        asyncio.get_running_loop().call_soon(call)
-    except RuntimeError:
-        cast("Any", current_token().native_token).run_sync_soon(call)
 
 
 class Pending(Generic[T]):
-    """What an operation will come to. Its outcome is set, and its followers called, in its own event loop."""
+    """What an operation will come to. Its outcome is set, and its followers called, in its own event loop.
 
-    __slots__ = ("_done", "_error", "_followers", "_result", "_waiter", "home")
+    Raises RuntimeError outside of one.
+    """
+
+    __slots__ = ("_done", "_error", "_followers", "_result", "_waiters", "home")
 
     def __init__(self) -> None:
-        self.home = courier()
+        self.home = asyncio.get_running_loop()  # also known inside a callback, where anyio sees no task
         self._done = False
         self._result: T | None = None
         self._error: Exception | None = None
-        self._waiter: anyio.Event | None = None
+        self._waiters: list[asyncio.Future[None]] = []  # one each: who is cancelled takes nobody along
         self._followers: list[Callable[[T | None, Exception | None], None]] = []
 
     @property
     def awaited(self) -> bool:
         """Whether somebody stands and waits, and not only follows."""
-        return self._waiter is not None
+        return bool(self._waiters)
 
     async def wait(self) -> T:
         """The result, once it is durable. Raises what the operation raised. Cancelling the wait undoes nothing."""
         if not self._done:
-            if self._waiter is None:
-                self._waiter = anyio.Event()
-            await self._waiter.wait()
+            waiter = self.home.create_future()
+            self._waiters.append(waiter)
+            await waiter
         if self._error is not None:
             raise self._error
         return cast("T", self._result)
@@ -68,8 +51,9 @@ class Pending(Generic[T]):
     def resolve(self, result: T | None, error: Exception | None) -> None:
         """For the writer: the outcome, told in the home loop."""
         self._result, self._error, self._done = result, error, True
-        if self._waiter is not None:
-            self._waiter.set()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
         for follow in self._followers:
             follow(result, error)
         self._followers.clear()

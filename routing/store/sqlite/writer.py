@@ -6,6 +6,7 @@ reliability-and-security §7.2, §7.3). Knows nothing of money: an operation is 
 
 import queue
 import threading
+from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from ..faults import Declined, StoreFault
-from ..pending import Courier, Pending, soon
+from ..pending import Pending
 from .connection import translate
 from .database import Database
 from .locks import FileLock
@@ -81,7 +82,7 @@ class Writer:
         if not with_next:
             self._flush()
         elif len(self._staged) == 1:
-            soon(self._flush)
+            pending.home.call_soon(self._flush)
         return pending
 
     def _flush(self) -> None:
@@ -225,13 +226,13 @@ def _nothing(db: Database) -> None:
 
 def _deliver(batch: list[Item], outcomes: list[Outcome]) -> None:
     """Tell every waiting loop once, however many of its operations were in the batch."""
-    homes: dict[Courier, list[tuple[Pending[Any], Outcome]]] = {}
+    homes: dict[AbstractEventLoop, list[tuple[Pending[Any], Outcome]]] = {}
     for (_, pending), outcome in zip(batch, outcomes, strict=True):
         if pending is not None:
             homes.setdefault(pending.home, []).append((pending, outcome))
     for home, answers in homes.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            home(lambda answers=answers: _resolve(answers))
+            home.call_soon_threadsafe(_resolve, answers)
 
 
 def _resolve(answers: list[tuple[Pending[Any], Outcome]]) -> None:
