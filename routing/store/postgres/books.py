@@ -21,8 +21,9 @@ REPEATS = """SELECT provider, model, count(*), sum(input)::bigint, sum(cached_in
   WHERE at >= $1 AND at < $2 AND ok"""
 PREFIXES = f"{REPEATS} AND prefix <> '' GROUP BY provider, model, prefix HAVING count(*) >= 3"
 HISTORIES = f"{REPEATS} AND history >= 20 GROUP BY provider, model"
+# Members of a panel have no key: they are asked the same on purpose.
 QUESTIONS = """WITH asked AS (SELECT id, row_number() OVER (PARTITION BY caller, key ORDER BY at) AS nth
-    FROM plenum.receipt WHERE at >= $1 AND at < $2)
+    FROM plenum.receipt WHERE at >= $1 AND at < $2 AND key <> '')
   SELECT count(DISTINCT asked.id), coalesce(sum(a.cost), 0)::bigint
   FROM asked JOIN plenum.attempt a ON a.ask = asked.id WHERE nth > 1"""
 TOLD = """SELECT provider, model, count(*), sum(cost)::bigint, sum(computed)::bigint FROM plenum.attempt

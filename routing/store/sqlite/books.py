@@ -22,8 +22,9 @@ PREFIXES = """SELECT provider, model, count(*), sum(input), sum(cached_input) FR
   WHERE at >= ? AND at < ? AND prefix <> '' AND ok = 1 GROUP BY provider, model, prefix HAVING count(*) >= 3"""
 HISTORIES = """SELECT provider, model, count(*), sum(input), sum(cached_input) FROM attempt
   WHERE at >= ? AND at < ? AND history >= 20 AND ok = 1 GROUP BY provider, model"""
+# Members of a panel have no key: they are asked the same on purpose.
 QUESTIONS = """WITH asked AS (SELECT id, row_number() OVER (PARTITION BY caller, key ORDER BY at) AS nth
-    FROM receipt WHERE at >= ? AND at < ?)
+    FROM receipt WHERE at >= ? AND at < ? AND key <> '')
   SELECT count(DISTINCT asked.id), coalesce(sum(attempt.cost), 0)
   FROM asked JOIN attempt ON attempt.ask = asked.id WHERE nth > 1"""
 TOLD = """SELECT provider, model, count(*), sum(cost), sum(computed) FROM attempt

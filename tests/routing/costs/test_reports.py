@@ -25,6 +25,7 @@ from routing.costs.reports import Accountant, Known, Query, dollars, whole_days
 from routing.costs.savings import savings
 from routing.costs.tally import Tally
 from routing.events import CacheLooked, Fused, Progressed
+from routing.store.archive import Record
 from routing.store.books import Habits, Line, Repeat, Told
 from tests.routing.money import NOON, Clock, answer, bill, deployment, flat, tracker
 
@@ -212,6 +213,15 @@ def test_a_price_two_tables_disagree_on_is_told_of_models_in_use_alone():
 
 def test_amounts_are_readable():
     assert [dollars(usd) for usd in (0, 0.00034, 1.005, 1234.5)] == ["$0.00", "$0.000340", "$1.00", "$1234.50"]
+
+
+async def test_the_same_question_twice_is_a_repetition_and_the_members_of_a_panel_are_none(store):
+    purse = tracker(store)
+    for name, key in (("a", "k"), ("b", "k"), ("c", "other"), ("m1", ""), ("m2", ""), ("m3", "")):
+        await call(purse, name)
+        await store.archive.keep(Record(name, "me", NOON, key, b"")).wait()
+    habits = await store.books.habits(NOON - DAY, NOON + DAY)
+    assert habits.questions == 1 and habits.questions_nano == flat(bill().deployment.price, answer().usage)
 
 
 async def test_habits_are_read_from_the_books(store):
