@@ -7,11 +7,20 @@ from doubles import Listed, ask, conduct, sim
 from providers.simulator import Conduct, parse_fault
 from providers.simulator.virtual import VirtualLoop
 from providers.types import Price
-from routing.errors import BudgetExceeded, InvalidRequest, Limited, NoModel, PromptTooLong, ProvidersFailed
+from routing.errors import (
+    BudgetExceeded,
+    DeadlinePassed,
+    InvalidRequest,
+    Limited,
+    NoModel,
+    PromptTooLong,
+    ProvidersFailed,
+)
 from routing.events import Progressed
 from routing.guard import Guards
 from routing.manager import ProviderManager
 from routing.ports import NoPurse
+from routing.prepared import Prepared
 from routing.settings import RoutingSettings
 
 pytestmark = pytest.mark.anyio
@@ -211,3 +220,17 @@ async def test_a_providers_own_bug_is_its_failure_and_not_the_callers():
     assert "choices" not in receipt.attempts[0].reason
     with pytest.raises(ProvidersFailed):
         await manager([buggy]).generate(ask())
+
+
+async def test_a_deadline_that_passes_before_anybody_is_asked_is_told_with_a_receipt():
+    async def never(asked):
+        await anyio.sleep_forever()
+        return asked
+
+    events = []
+    house = manager([sim("a")], recall=Prepared([never]), observer=events.append)
+    with pytest.raises(DeadlinePassed, match="no answer within 3 s") as told:
+        await house.generate(ask(deadline_s=3.0))
+    assert told.value.receipt.attempts == ()
+    assert anyio.current_time() == pytest.approx(3.0, abs=0.3)
+    assert [type(event).__name__ for event in events] == ["Failed"]
