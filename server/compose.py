@@ -33,6 +33,7 @@ from routing.desk import Desk
 from routing.directory import Names
 from routing.embedding import Embeddings
 from routing.errors import Misconfigured
+from routing.events import AttemptEnded, AttemptStarted, BudgetAlert, CacheLooked, Failed, Fused
 from routing.experiments.aside import Aside
 from routing.footprint import footprint
 from routing.fusion.calibration import Taught
@@ -130,7 +131,7 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False, in_fligh
             return built
 
         tasks.start_soon(ground.aside.run)
-        ground.hub.subscribe(SecondKeys(tasks, lambda: (now, keys), ground.watch))
+        ground.hub.subscribe(SecondKeys(tasks, lambda: (now, keys), ground.watch), AttemptEnded)
         current = await stack.enter_async_context(living(world, loaded, _built))
         yield cast("App", current)
 
@@ -148,13 +149,13 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment), published=newer)
     hub, traffic = Hub(), Traffic(time.monotonic)
     store = await stack.enter_async_context(_ledger(loaded))
-    hub.subscribe(Tally(store.books))
-    hub.subscribe(watch := Watch(store.audit))
-    hub.subscribe(refusals := Refusals(store.archive, lambda text: current().text(text)))
+    hub.subscribe(Tally(store.books), CacheLooked, Fused)
+    hub.subscribe(watch := Watch(store.audit), AttemptStarted, Failed, BudgetAlert)
+    hub.subscribe(refusals := Refusals(store.archive, lambda text: current().text(text)), Failed)
     asleep = "a demo starts none of your own" if demo and not loaded.environment.get("PLENUM_CONTEXT_FILE") else ""
     sources = await stack.enter_async_context(contexts(loaded.folders.data, loaded.environment, hub, asleep=asleep))
     left_calls = LeftCalls()
-    hub.subscribe(left_calls)
+    hub.subscribe(left_calls, AttemptEnded)
     found: Sequence[Roster] = ()
     if loaded.config.providers.auto and not demo:
         found = await engines(wires, frozenset(loaded.config.providers.table))

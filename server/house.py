@@ -57,7 +57,7 @@ class House:
     @asynccontextmanager
     async def _watched(self) -> AsyncGenerator["App"]:
         async with self._opener() as app:
-            unsubscribe = app.hub.subscribe(self._observe)
+            unsubscribe = app.hub.subscribe(self._observe, BreakerChanged, CooledDown, BudgetAlert)
             try:
                 yield app
             finally:

@@ -14,6 +14,7 @@ from providers.http import HttpProvider
 from routing.admission import Admission, AdmissionSettings
 from routing.background import background
 from routing.balancer import RoundRobin
+from routing.events import BreakerChanged
 from routing.fleet import Commons, FleetLimiter
 from routing.guard import Guards
 from routing.health import Check, Checkup, Health
@@ -73,7 +74,7 @@ async def protection(
     Without a shared store the processes share holds, days and limits through `own`: their file, or their server.
     """
     health, balancer = Health(), RoundRobin()
-    hub.subscribe(health.observe)
+    hub.subscribe(health.observe, BreakerChanged)
     admission = Admission(AdmissionSettings(in_flight=config.routing.in_flight or in_flight), memory=used_share)
     checkup = Checkup(health)
     rules, watchers = settings.rules(config), (balancer, health)

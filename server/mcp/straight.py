@@ -10,7 +10,7 @@ from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
-from mcp.types import SERVER_INFO_META_KEY, CallToolRequestParams
+from mcp.types import SERVER_INFO_META_KEY
 from mcp_types.methods import validate_client_request
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -27,12 +27,11 @@ class Straight:
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer, or let the next one do so."""
-        name = ctx.params.get("name") if ctx.method == "tools/call" and ctx.params else None
-        tool = self._tools.get(name) if isinstance(name, str) else None
+        params = (ctx.params if ctx.method == "tools/call" else None) or {}
+        tool = self._tools.get(name) if isinstance(name := params.get("name"), str) else None
         if tool is None or ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             return await call_next(ctx)
-        validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
-        params = CallToolRequestParams.model_validate(ctx.params, by_name=False)
-        result = await tool.answer(params.arguments or {}, ctx)
+        validate_client_request(ctx.method, ctx.protocol_version, params)
+        result = await tool.answer(params.get("arguments") or {}, ctx)
         wire = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return wire | {"_meta": wire.get("_meta", {}) | self._stamp}

@@ -41,10 +41,10 @@ def watch(house: "House", environment: Mapping[str, str]) -> bool:
         install()
 
     def attach(app: "App") -> None:
-        from .log import form, log
+        from .log import LOGGED, form, log
 
         if (write := form(environment.get("PLENUM_LOG", ""))) is not None:
-            app.hub.subscribe(log(write, sys.stderr.write))
+            app.hub.subscribe(log(write, sys.stderr.write), *LOGGED)
         if exports:
             from .otel import Spans
 

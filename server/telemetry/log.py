@@ -23,6 +23,7 @@ from routing.events import (
 )
 from routing.types import Receipt
 
+LOGGED = (Answered, Failed, Fused, BreakerChanged, CooledDown, BudgetAlert, StoreFailed, ContextFetched)
 Form = Callable[[Mapping[str, Any]], str]
 LONGEST = 200  # characters of one value
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")  # printable ASCII without blank, quote, = and backslash
