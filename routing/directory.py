@@ -84,7 +84,7 @@ class Names:
 
     def resolve(self, ask: Ask) -> Resolution:
         """What `ask.model` and `ask.task` stand for. Raises NoModel with the nearest names and what to do."""
-        task = self._task(ask.task)
+        task = self._task(ask.task) if ask.task else PLAIN
         name = ask.model if ask.model not in ("", AUTO) else task.model or self._naming.default
         found = self._remembered(name)
         return found if task == PLAIN else replace(found, strategy=task.strategy, kind=task.kind)
@@ -100,8 +100,8 @@ class Names:
                 self._known[key] = known
         return known
 
-    def _task(self, label: str | None) -> Task:
-        said = self._naming.tasks.get(label or "")
+    def _task(self, label: str) -> Task:
+        said = self._naming.tasks.get(label)
         kind = label if label in KINDS else None
         if isinstance(said, Task):
             return replace(said, kind=said.kind or kind)
