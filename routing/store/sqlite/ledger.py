@@ -52,12 +52,12 @@ class SqliteLedger:
         return self._writer.submit(lambda db: reserve(db, self._sums, self._owner.id, entry, limits))
 
     def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
-        """Book once; what went well in one transaction with the answer, which is kept next."""
-        return self._writer.submit(lambda db: settle(db, self._sums, id, closing, limits), with_next=bool(closing.ok))
+        """Book once, in one transaction with the answer, which is kept in the same turn."""
+        return self._writer.submit(lambda db: settle(db, self._sums, id, closing, limits))
 
     def amend(self, ask: str, closing: Closing, limits: Limits) -> Pending[Settled]:
         """Book what is known now."""
-        return self._writer.submit(lambda db: amend(db, self._sums, ask, closing, limits), with_next=bool(closing.ok))
+        return self._writer.submit(lambda db: amend(db, self._sums, ask, closing, limits))
 
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Committed sums; windows nobody has opened yet are counted from the attempts."""

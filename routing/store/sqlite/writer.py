@@ -68,20 +68,18 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="plenum-ledger", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Operation[T], *, with_next: bool = False) -> Pending[T]:
+    def submit(self, operation: Operation[T]) -> Pending[T]:
         """Queue an operation. It runs whether or not anybody waits for it.
 
-        `with_next` puts it into the same transaction as what is submitted next in this turn of the event loop, so that
-        no kill can come between the two (a call that is paid for, and its answer).
+        What is submitted in one turn of the event loop goes into one transaction: no kill can come between a call that is
+        paid for and its answer, and the calls of a turn share a commit.
         """
         pending: Pending[T] = Pending()
         if self._closed:
             pending.resolve(None, StoreFault("closed"))
             return pending
         self._staged.append((operation, pending))
-        if not with_next:
-            self._flush()
-        elif len(self._staged) == 1:
+        if len(self._staged) == 1:
             pending.home.call_soon(self._flush)
         return pending
 
