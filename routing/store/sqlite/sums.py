@@ -6,6 +6,8 @@ stays true for as long as no other connection has committed anything, which `dat
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
 from ..ledger import Limit, Standing, Window
 from .database import Database
@@ -16,7 +18,8 @@ LATEST = "SELECT max(at) FROM attempt"
 LOOK = """SELECT scope, starts, ends, spent, held, alerted FROM budget
   WHERE scope IN (?, ?, ?, ?, ?) AND ends > ?"""
 OPEN = "INSERT INTO budget(scope, starts, ends, spent, held) VALUES(?, ?, ?, ?, ?)"
-WRITE = "UPDATE budget SET spent = ?, held = ?, alerted = ? WHERE scope = ? AND ends = ? AND starts = ?"
+WRITE = """INSERT INTO budget(scope, starts, ends, spent, held, alerted) VALUES {rows}
+  ON CONFLICT(scope, ends, starts) DO UPDATE SET spent = excluded.spent, held = excluded.held, alerted = excluded.alerted"""
 
 
 @dataclass(slots=True)
@@ -56,9 +59,10 @@ class Sums:
             self.clear()
 
     def write(self) -> None:
-        """Put what changed into the transaction."""
-        for window, s in self._changed.items():
-            self._db.execute(WRITE, (s.spent, s.held, s.alerted, window.scope, window.ends, window.starts))
+        """Put what changed into the transaction, at once: between any two statements the event loop may take its turn."""
+        rows = [(*s.window, s.spent, s.held, s.alerted) for s in self._changed.values()]
+        if rows:
+            self._db.execute(_written(len(rows)), tuple(chain.from_iterable(rows)))
         self._changed.clear()
 
     def latest(self) -> float:
@@ -110,3 +114,8 @@ class Sums:
 
     def _remembered(self, window: Window, spent: int, held: int, alerted: int = 0) -> Sum:
         return self._known.setdefault(window, Sum(window, spent, held, alerted))
+
+
+@lru_cache(maxsize=64)
+def _written(rows: int) -> str:
+    return WRITE.format(rows=", ".join(["(?, ?, ?, ?, ?, ?)"] * rows))
