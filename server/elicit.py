@@ -17,9 +17,10 @@ from mcp.types import (
     ElicitResult,
     InputRequiredResult,
 )
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from server.keydesk import Page
+from server.mcp import tasks
 from server.mcp.exact import Asked, Unanswered
 
 KEY, PAGE = "plenum_confirm", "plenum_key"
@@ -59,6 +60,8 @@ async def agreed(ctx: Context[Any, Any], question: str, state: str = "") -> bool
     """
     if not able(ctx):
         return None
+    if (task := tasks.current.get(None)) is not None and task.out:
+        return _agrees(await _through(task, _form(question)))
     if (ctx.protocol_version or "") >= "2026":
         return _from_round(ctx, question, state or question)
     outcome = await ctx.elicit(question, Confirm)
@@ -69,9 +72,26 @@ def _from_round(ctx: Context[Any, Any], question: str, state: str) -> bool:
     """The answer that came with this call. What was asked is sealed into the state: another question, another answer."""
     given = (ctx.input_responses or {}).get(KEY)
     if isinstance(given, ElicitResult) and ctx.request_state == state:
-        return given.action == "accept" and bool((given.content or {}).get("ok"))
-    request = ElicitRequest(params=ElicitRequestFormParams(message=question, requested_schema=_FORM))
-    raise Unanswered(InputRequiredResult(input_requests={KEY: request}, request_state=state))
+        return _agrees(given)
+    raise Unanswered(InputRequiredResult(input_requests={KEY: _form(question)}, request_state=state))
+
+
+def _form(question: str) -> ElicitRequest:
+    return ElicitRequest(params=ElicitRequestFormParams(message=question, requested_schema=_FORM))
+
+
+def _agrees(given: ElicitResult | None) -> bool:
+    return given is not None and given.action == "accept" and bool((given.content or {}).get("ok"))
+
+
+async def _through(task: tasks.Task, request: ElicitRequest) -> ElicitResult | None:
+    """The answer of a client that has the task's handle: `tasks/get` shows it the question, `tasks/update` brings it."""
+    key = f"{KEY}_{len(task.asking) + len(task.answers)}"
+    given = (await task.ask({key: request}))[key]
+    try:
+        return ElicitResult.model_validate(given)
+    except ValidationError:
+        return None
 
 
 async def visited(ctx: Context[Any, Any], message: str, opened: Callable[[], Page]) -> Page | None:

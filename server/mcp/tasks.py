@@ -110,6 +110,7 @@ class Task:
     answers: dict[str, Any] = field(default_factory=dict[str, Any])
     changed: anyio.Event = field(default_factory=anyio.Event)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    out: bool = False  # the client has the handle: from now on it is asked through it
 
     def move(self, status: Status, **payload: Any) -> None:
         """Change state; what has ended stays as it is."""
@@ -196,7 +197,7 @@ class Tasks(Extension):
             raise
         if asked:
             return asked[0]
-        self._store[task.id] = task  # kept before the handle leaves
+        self._store[task.id], task.out = task, True  # kept before the handle leaves
         return {"resultType": "task", **task.handle()}
 
     def _find(self, ctx: Any, task_id: str) -> Task:

@@ -21,7 +21,7 @@ from server.tools.handles import DIED
 ROOT = Path(__file__).parents[2]
 SERVE = [sys.executable, "-m", "server", "serve"]
 EXTENSION = {"io.modelcontextprotocol/tasks": {}}
-ABLE = {**META, "io.modelcontextprotocol/clientCapabilities": {"extensions": EXTENSION}}
+EXTENSIONS = {"extensions": EXTENSION}
 PANEL = {"prompt": "What is 6*7?", "answer": "number", "models": ["sim/fast", "sim/smart"]}
 WITHIN_S = 90.0
 
@@ -31,11 +31,12 @@ class Host:
 
     def __init__(self, home: Path) -> None:
         environment = {"PLENUM_HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(home)}
-        self.talk, self.number = Talk(environment, SERVE), 0
+        self.talk, self.number, self.able = Talk(environment, SERVE), 0, EXTENSIONS
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
         self.number += 1
-        self.talk.send(request(self.number, method, **params, _meta=ABLE))
+        meta = {**META, "io.modelcontextprotocol/clientCapabilities": self.able}
+        self.talk.send(request(self.number, method, **params, _meta=meta))
         return self.talk.until(self.number)
 
     def fuse(self, **arguments: Any) -> dict[str, Any]:
@@ -132,3 +133,18 @@ def test_a_task_whose_process_died_says_so_to_who_asks_another(start, silent) ->
     first.talk.process.kill()
     first.talk.process.wait()
     assert second.until(handle, "failed")["error"]["message"] == DIED
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_a_question_that_comes_after_the_handle_is_asked_through_the_task(tmp_path: Path, start, yes: bool) -> None:
+    (tmp_path / "plenum.toml").write_text('[security]\nallowed_regions = ["eu"]\n')
+    host = start()
+    host.able = {**EXTENSIONS, "elicitation": {"form": {}}}
+    handle = host.fuse(**PANEL)["taskId"]
+    ((key, asked),) = host.until(handle, "input_required")["inputRequests"].items()
+    assert "leave them?" in asked["params"]["message"]
+    given = {key: {"action": "accept", "content": {"ok": yes}}}
+    assert "error" not in host.ask("tasks/update", taskId=handle, inputResponses=given)
+    result = host.until(handle, "completed")["result"]
+    assert bool(result.get("isError")) is not yes
+    assert ("42" if yes else "allowed ones") in json.dumps(result)
