@@ -2,11 +2,12 @@
 
 import asyncio
 import multiprocessing
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
 
 
-class Posts(asyncio.Protocol):
+class Posts(asyncio.Protocol, ABC):
     """Calls `answer` with the body, without its spaces, of every POST."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -23,8 +24,9 @@ class Posts(asyncio.Protocol):
             del self.buffer[: end + 4 + length]
             self.answer(body)
 
+    @abstractmethod
     def answer(self, body: bytes) -> None:
-        raise NotImplementedError
+        """Write the answer to this body."""
 
 
 @contextmanager

@@ -249,15 +249,15 @@ class Batches(Protocol):
         """The id of the batch with this name, handed in after `since` (seconds since the epoch)."""
         ...
 
-    async def look(self, id: str) -> Progress:  # noqa: A002 - the wire's word
+    async def look(self, batch_id: str) -> Progress:
         """How it stands."""
         ...
 
-    def outcomes(self, id: str) -> AsyncIterator[Outcome]:  # noqa: A002 - the wire's word
+    def outcomes(self, batch_id: str) -> AsyncIterator[Outcome]:
         """What there is, of a batch that has ended; items that were never run may be missing."""
         ...
 
-    async def cancel(self, id: str) -> None:  # noqa: A002 - the wire's word
+    async def cancel(self, batch_id: str) -> None:
         """Ask the provider to stop; it ends when it has."""
         ...
 

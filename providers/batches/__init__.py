@@ -67,11 +67,11 @@ class BatchWire(Protocol):
         """The id of the batch called `name`."""
         ...
 
-    def look(self, id: str) -> Flow[Progress]:  # noqa: A002 - the wire's word
+    def look(self, batch_id: str) -> Flow[Progress]:
         """How it stands."""
         ...
 
-    def results(self, id: str) -> Flow[Results]:  # noqa: A002 - the wire's word
+    def results(self, batch_id: str) -> Flow[Results]:
         """Where its results are, once it has ended."""
         ...
 
@@ -79,7 +79,7 @@ class BatchWire(Protocol):
         """Read one result."""
         ...
 
-    def cancel(self, id: str) -> Flow[None]:  # noqa: A002 - the wire's word
+    def cancel(self, batch_id: str) -> Flow[None]:
         """Stop it."""
         ...
 

@@ -68,8 +68,8 @@ class Anthropic:
             after = f"&after_id={told(page.get('last_id'))}"
         return found
 
-    def look(self, id: str) -> Flow[Progress]:  # noqa: A002 - the wire's word
-        batch = mapping((yield Call(f"/v1/messages/batches/{told(id)}", method="GET")))
+    def look(self, batch_id: str) -> Flow[Progress]:
+        batch = mapping((yield Call(f"/v1/messages/batches/{told(batch_id)}", method="GET")))
         counts = {name: count(number) or 0 for name, number in mapping(batch.get("request_counts")).items()}
         done, failed = counts.get("succeeded", 0), counts.get("errored", 0)
         if string(batch.get("processing_status")) != "ended":
@@ -78,10 +78,10 @@ class Anthropic:
             "cancelled" if counts.get("canceled") else "expired" if counts.get("expired") else "completed", done, failed
         )
 
-    def results(self, id: str) -> Flow[Results]:  # noqa: A002 - the wire's word
+    def results(self, batch_id: str) -> Flow[Results]:
         """Always at this path: a URL the provider names is not followed, it could lead the key anywhere."""
         yield from ()
-        return Results(files=[Call(f"/v1/messages/batches/{told(id)}/results", method="GET")])
+        return Results(files=[Call(f"/v1/messages/batches/{told(batch_id)}/results", method="GET")])
 
     def row(self, raw: Mapping[str, Any]) -> Row:
         """A line of the results."""
@@ -98,8 +98,8 @@ class Anthropic:
                 inner = mapping(error.get("error")) or error
                 return Row(name, _STATUS.get(string(inner.get("type")), 500), {"error": inner})
 
-    def cancel(self, id: str) -> Flow[None]:  # noqa: A002 - the wire's word
-        yield Call(f"/v1/messages/batches/{told(id)}/cancel", {})
+    def cancel(self, batch_id: str) -> Flow[None]:
+        yield Call(f"/v1/messages/batches/{told(batch_id)}/cancel", {})
 
 
 def _made(batch: Mapping[str, Any]) -> float:

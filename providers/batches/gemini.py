@@ -48,8 +48,8 @@ class Gemini:
             token = f"&pageToken={quote(following, safe='')}"
         return None
 
-    def look(self, id: str) -> Flow[Progress]:  # noqa: A002 - the wire's word
-        operation = mapping((yield Call(f"/batches/{told(id)}", method="GET")))
+    def look(self, batch_id: str) -> Flow[Progress]:
+        operation = mapping((yield Call(f"/batches/{told(batch_id)}", method="GET")))
         about = mapping(operation.get("metadata"))
         stats = mapping(about.get("batchStats"))
         done, failed = _number(stats.get("successfulRequestCount")), _number(stats.get("failedRequestCount"))
@@ -58,8 +58,8 @@ class Gemini:
             ended = "failed" if operation.get("error") else "completed"
         return Progress(ended, done, failed)
 
-    def results(self, id: str) -> Flow[Results]:  # noqa: A002 - the wire's word
-        operation = mapping((yield Call(f"/batches/{told(id)}", method="GET")))
+    def results(self, batch_id: str) -> Flow[Results]:
+        operation = mapping((yield Call(f"/batches/{told(batch_id)}", method="GET")))
         holders = mapping(operation.get("response")), mapping(mapping(operation.get("metadata")).get("output"))
         for holder in holders:
             if rows := objects(mapping(holder.get("inlinedResponses")).get("inlinedResponses")):
@@ -75,8 +75,8 @@ class Gemini:
         code = count(error.get("code")) or 13
         return Row(name, _STATUS.get(code, code if code >= 400 else 500), {"error": error})
 
-    def cancel(self, id: str) -> Flow[None]:  # noqa: A002 - the wire's word
-        yield Call(f"/batches/{told(id)}:cancel", {})
+    def cancel(self, batch_id: str) -> Flow[None]:
+        yield Call(f"/batches/{told(batch_id)}:cancel", {})
 
 
 def _id(operation: Any) -> str:

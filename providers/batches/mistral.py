@@ -54,13 +54,13 @@ class Mistral:
                 return None
         return None
 
-    def look(self, id: str) -> Flow[Progress]:  # noqa: A002 - the wire's word
-        job = mapping((yield Call(f"/batch/jobs/{told(id)}", method="GET")))
+    def look(self, batch_id: str) -> Flow[Progress]:
+        job = mapping((yield Call(f"/batch/jobs/{told(batch_id)}", method="GET")))
         ended: Ended = _ENDED.get(string(job.get("status")), "")
         return Progress(ended, count(job.get("succeeded_requests")) or 0, count(job.get("failed_requests")) or 0)
 
-    def results(self, id: str) -> Flow[Results]:  # noqa: A002 - the wire's word
-        job = mapping((yield Call(f"/batch/jobs/{told(id)}?inline=true", method="GET")))
+    def results(self, batch_id: str) -> Flow[Results]:
+        job = mapping((yield Call(f"/batch/jobs/{told(batch_id)}?inline=true", method="GET")))
         if rows := objects(job.get("outputs")):
             return Results(rows)
         files = (string(job.get("output_file")), string(job.get("error_file")))
@@ -70,8 +70,8 @@ class Mistral:
         """As OpenAI's."""
         return _openai.row(raw)
 
-    def cancel(self, id: str) -> Flow[None]:  # noqa: A002 - the wire's word
-        yield Call(f"/batch/jobs/{told(id)}/cancel", {})
+    def cancel(self, batch_id: str) -> Flow[None]:
+        yield Call(f"/batch/jobs/{told(batch_id)}/cancel", {})
 
 
 def _without_model(body: Mapping[str, Any] | None) -> dict[str, Any]:

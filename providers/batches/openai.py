@@ -59,14 +59,14 @@ class OpenAI:
             after = f"&after={told(page.get('last_id'))}"
         return None
 
-    def look(self, id: str) -> Flow[Progress]:  # noqa: A002 - the wire's word
-        batch = mapping((yield Call(f"/batches/{told(id)}", method="GET")))
+    def look(self, batch_id: str) -> Flow[Progress]:
+        batch = mapping((yield Call(f"/batches/{told(batch_id)}", method="GET")))
         counts = mapping(batch.get("request_counts"))
         ended: Ended = _ENDED.get(string(batch.get("status")), "")
         return Progress(ended, count(counts.get("completed")) or 0, count(counts.get("failed")) or 0)
 
-    def results(self, id: str) -> Flow[Results]:  # noqa: A002 - the wire's word
-        batch = mapping((yield Call(f"/batches/{told(id)}", method="GET")))
+    def results(self, batch_id: str) -> Flow[Results]:
+        batch = mapping((yield Call(f"/batches/{told(batch_id)}", method="GET")))
         files = (string(batch.get("output_file_id")), string(batch.get("error_file_id")))
         return Results(files=[Call(f"/files/{told(file)}/content", method="GET") for file in files if file])
 
@@ -78,8 +78,8 @@ class OpenAI:
             return Row(name, unrun=unrun) if unrun else Row(name, 500, {"error": error})
         return Row(name, count(response.get("status_code")) or 500, response.get("body"))
 
-    def cancel(self, id: str) -> Flow[None]:  # noqa: A002 - the wire's word
-        yield Call(f"/batches/{told(id)}/cancel", {})
+    def cancel(self, batch_id: str) -> Flow[None]:
+        yield Call(f"/batches/{told(batch_id)}/cancel", {})
 
 
 def _row(item: Written) -> str:

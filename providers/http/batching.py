@@ -51,17 +51,17 @@ class HttpBatches:
         """Look through the provider's list."""
         return await self._run(self._wire.find(name, items, since))
 
-    async def look(self, id: str) -> Progress:  # noqa: A002 - the wire's word
+    async def look(self, batch_id: str) -> Progress:
         """Ask how it stands."""
-        return await self._run(self._wire.look(id))
+        return await self._run(self._wire.look(batch_id))
 
-    async def cancel(self, id: str) -> None:  # noqa: A002 - the wire's word
+    async def cancel(self, batch_id: str) -> None:
         """Ask it to stop."""
-        await self._run(self._wire.cancel(id))
+        await self._run(self._wire.cancel(batch_id))
 
-    async def outcomes(self, id: str) -> AsyncIterator[Outcome]:  # noqa: A002 - the wire's word
+    async def outcomes(self, batch_id: str) -> AsyncIterator[Outcome]:
         """Every result, file after file."""
-        found: Results = await self._run(self._wire.results(id))
+        found: Results = await self._run(self._wire.results(batch_id))
         for raw in found.rows:
             yield self._outcome(raw)
         for file in found.files:
