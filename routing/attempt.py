@@ -91,6 +91,11 @@ class Live:
         """Whether `next` has something at once: providers that read in pieces know."""
         return bool(getattr(self.stream, "more", False))
 
+    @property
+    def longest_s(self) -> float:
+        """Seconds after which `next` ends by itself: providers that mind their silence know."""
+        return float(getattr(self.stream, "longest_s", inf))
+
     def _touch(self) -> None:
         now = self.clock()
         if self.ttft_s is None:

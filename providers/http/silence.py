@@ -18,11 +18,11 @@ class Silence:
     asyncio's own timer and not a cancel scope: a scope would have to be moved, twice, at every piece.
     """
 
-    __slots__ = ("_end", "_expire", "_idle_s", "_loop", "_since", "_timer", "expired", "why")
+    __slots__ = ("_end", "_expire", "_loop", "_since", "_timer", "expired", "idle_s", "why")
 
     def __init__(self, idle_s: float, total_s: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._idle_s = idle_s
+        self.idle_s = idle_s
         self._since: float | None = self._loop.time()
         self._end = self._since + total_s
         self._expire: Callable[[], object] | None = None
@@ -68,7 +68,7 @@ class Silence:
         self._expire = None
 
     def _deadline(self, now: float) -> float:
-        return min(self._end, (now if self._since is None else self._since) + self._idle_s)
+        return min(self._end, (now if self._since is None else self._since) + self.idle_s)
 
     def _look(self) -> None:
         now = self._loop.time()
@@ -77,5 +77,5 @@ class Silence:
         elif self._expire is not None:
             self.expired = True
             whole = now >= self._end
-            self.why = "The answer took too long as a whole." if whole else f"Nothing came for {self._idle_s:g} s."
+            self.why = "The answer took too long as a whole." if whole else f"Nothing came for {self.idle_s:g} s."
             self._expire()

@@ -78,6 +78,11 @@ class HttpStream:
         """Whether the next piece of content came with the last one: nobody need wait for it."""
         return bool(self._ready) and self._ready[0].kind != "alive"
 
+    @property
+    def longest_s(self) -> float:
+        """Seconds that nobody waits longer for a piece of content: then the silence has ended the answer."""
+        return self._silence.idle_s
+
     def __aiter__(self) -> Self:
         return self
 
