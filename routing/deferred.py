@@ -3,12 +3,11 @@
 Each step is noted durably before it is taken. A line's money is reserved before its batch is handed in, and settled
 under the line's own id when its outcome is read: by whichever process does that. What nobody can tell – whether a
 batch was taken on whose reply never came – is asked of the provider, never guessed. Lines that ask the same are handed
-in and paid as one.
+in and paid as one, wherever in the file they stand.
 Above: `server/deferring.py` (files). Below: `desk.py` (one line), the provider's `Batches`, the ledger.
 """
 
-import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -19,31 +18,20 @@ from providers.errors import ConnectFailed, ProviderError, TimedOut, Unavailable
 from providers.types import Item, Outcome, Progress
 
 from .batch import Count, Done, Line, counted
+from .cache.key import cacheable
 from .desk import Desk, Planned
 from .errors import BudgetExceeded, ProvidersFailed, Refusal
 from .ports import Bill, Recall
 from .recall import again, digest
 from .store.ledger import Closing, Settled
 from .store.pending import Pending
-from .tray import Job, State, Tray
+from .tray import Job, Log, Tray, Trays
 from .types import Ask, Result
 
 DOUBT_S = 60.0  # a request on its way when its sender died has arrived by then, or never will
 PAUSE_S = 1.0, 60.0  # between looks at a batch: at first, at most
 AT_ONCE = 64  # lines booked together: they share commits
 Told = Result | Refusal
-
-
-class Log(Protocol):
-    """What was done, on disk before the next step."""
-
-    def open(self) -> Sequence[Job]:
-        """Jobs that are neither done nor void."""
-        ...
-
-    def note(self, job: Job) -> None:
-        """A job's new state."""
-        ...
 
 
 class Source(Protocol):
@@ -72,7 +60,7 @@ class Purse(Protocol):
 class Deferred:
     """`id` names the batch over all its runs, which may spend `usd` together. `sleep` waits between looks.
 
-    With `joins` lines of one hand-in that ask the same, and may be given a cached answer, are paid once.
+    With `joins` lines that ask the same, and may be given a cached answer, are paid once.
     """
 
     id: str
@@ -140,27 +128,41 @@ class Deferred:
                     self.count.stopped = self.count.stopped or _unreached(job, error)
 
     async def _hand_in(self) -> None:
-        trays: dict[str, Tray] = {}
+        trays = await self._trays()
         for line, offset in self.source.fresh():
             await anyio.lowlevel.checkpoint()
             if self.count.stopped is not None:
-                return
-            if (planned := await self._planned(line)) is None:
+                break
+            if trays.joined(line, offset) or (planned := await self._planned(line)) is None:
                 continue
             name = planned.hop.deployment.name
-            tray = trays.get(name) or trays.setdefault(name, Tray(self.desk.batches(name), self.joins))
+            tray = trays.open.get(name) or trays.open.setdefault(name, Tray(self.desk.batches(name)))
             try:
                 size = tray.batches.size(Item("", planned.request))
             except ProviderError as error:
                 self._tell(Done(line, refusal=ProvidersFailed(error.message, hint="ask this line without a batch")))
                 continue
             if tray.full(size):
-                await self._submit(trays.pop(name))
-                tray = trays.setdefault(name, Tray(tray.batches, self.joins))
+                await self._submit(trays.open.pop(name))
+                trays.sent()
+                tray = trays.open.setdefault(name, Tray(tray.batches))
             tray.put(line, planned, offset, size)
-        for tray in trays.values():
-            if self.count.stopped is None:
+            trays.lead(line, tray.name)
+        for tray in trays.open.values():
+            if self.count.stopped is None and tray.lines:
                 await self._submit(tray)
+        trays.note()
+
+    async def _trays(self) -> Trays:
+        """Empty ones, that know what earlier runs handed in."""
+        trays = Trays(self.log, self.joins)
+        trays.sent()
+        for job in self.log.open() if self.joins else ():
+            for line in self.source.again(job):
+                await anyio.lowlevel.checkpoint()
+                if job.asks(line.number):
+                    trays.lead(line, job.name)
+        return trays
 
     async def _planned(self, line: Line) -> Planned | None:
         """Who takes it; None where it is told already: broken, known, refused."""
@@ -182,26 +184,21 @@ class Deferred:
 
     async def _submit(self, tray: Tray) -> None:
         """Begun → paid → sending → sent, each on disk first."""
-        wall, name = self.desk.wall, secrets.token_hex(8)
-        deployment = tray.lines[0][1].hop.deployment.name
-        offset = min(offset for *_, offset in tray.lines)
-        job = Job(name, deployment, tuple(line.number for line, *_ in tray.lines), "begun", wall(), offset=offset)
+        wall, job = self.desk.wall, tray.begun(self.desk.wall())
         self.log.note(job)
         paid = await self._paid(job, tray.lines)
-        dressed = tuple(line.number for line, planned in paid if _dressed(planned.trip.ask))
-        joined = self._joined(tray, {line.number for line, _ in paid})
-        lines = [line for line, _ in paid] + [line for line, _ in joined]
-        numbers, twins = tuple(sorted(line.number for line in lines)), {line.number: first for line, first in joined}
-        state: State = "sending" if paid else "void"
-        job = replace(job, lines=numbers, twins=twins, dressed=dressed, state=state, at=wall())
+        job = tray.sending(job, paid, wall())
         self.log.note(job)
+        for number in tray.twins:
+            if number not in job.twins and self.count.poor is not None:
+                self.count.aside(self.count.poor)
         if not paid:
             return
         items = [Item(job.receipt(line.number), planned.request) for line, planned in paid]
         try:
-            batch = await tray.batches.submit(name, items)
+            batch = await tray.batches.submit(job.name, items)
         except ProviderError as error:
-            await self._refused(job, lines, error)
+            await self._refused(job, error)
         else:
             self.log.note(replace(job, state="sent", batch=batch, at=wall()))
             self.count.handed_in += len(items)
@@ -224,21 +221,14 @@ class Deferred:
                     tasks.start_soon(one, line, planned)
         return [paid[number] for number in sorted(paid)]
 
-    def _joined(self, tray: Tray, paid: Collection[int]) -> Sequence[tuple[Line, int]]:
-        """Those that ask the same as one that could be paid; the others wait with it."""
-        for _, first in tray.twins:
-            if first not in paid and self.count.poor is not None:
-                self.count.aside(self.count.poor)
-        return [(line, first) for line, first in tray.twins if first in paid]
-
-    async def _refused(self, job: Job, lines: Sequence[Line], error: ProviderError) -> None:
+    async def _refused(self, job: Job, error: ProviderError) -> None:
         """The batch was not taken on, or nobody knows."""
         if error.billed not in ("unsent", "no") or isinstance(error, TimedOut | Unavailable):
             await self._resolve(job)
             return
         await self._give_back(job)
         if error.fault == "caller":
-            for line in lines:
+            for line in self.source.again(job):
                 hint = "ask these lines without --provider-batch to see which of them is at fault"
                 self._tell(Done(line, refusal=ProvidersFailed(f"the batch was refused: {error.message}", hint=hint)))
         else:
@@ -306,21 +296,20 @@ class Deferred:
         return told
 
     def _ask(self, line: Line, ask: Ask) -> Ask:
-        return replace(ask, part_of=self.id, request_id=f"{self.id}:{line.number}")
+        """What may be asked once for many lines is remembered by its question: its answer is any later run's too."""
+        key = digest(ask)
+        mark = f"={key}" if self.joins and cacheable(ask) else line.number
+        return replace(ask, part_of=self.id, request_id=f"{self.id}:{mark}", key=key)
 
     def _collected(self, job: Job, line: Line, ask: Ask) -> Ask:
         """The ask as it is kept under its own key; a cached answer of another line must not take this one's place."""
         asked = self._ask(line, ask)
         plain = line.number not in job.dressed and ask.cache != "off" and not ask.request.temperature
-        return replace(asked, key=digest(asked), cache="refresh" if plain else "off", sources=("none",), id="")
+        return replace(asked, cache="refresh" if plain else "off", sources=("none",), id="")
 
     def _tell(self, done: Done) -> None:
         counted(self.count, done)
         self.tell(done, self.count)
-
-
-def _dressed(ask: Ask) -> bool:
-    return bool(ask.context) or ask.history > 0
 
 
 def _missing(id_: str, progress: Progress) -> Outcome:

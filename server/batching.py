@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import secrets
-from array import array
 from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 
 from routing.batch import Done, Line
 from routing.errors import InvalidRequest
+from routing.seen import Ids
 from routing.store.sqlite.locks import taken
 from routing.types import Ask
 from server.mcp import scrub
@@ -44,45 +44,6 @@ class Bits:
     def __contains__(self, number: int) -> bool:
         index = number >> 3
         return index < len(self._bytes) and bool(self._bytes[index] & 1 << (number & 7))
-
-
-class Ids:
-    """Where an id was seen first, at 24 bytes an id or less: open addressing over 64-bit hashes."""
-
-    def __init__(self) -> None:
-        self._size = 1024
-        self._count = 0
-        self._hashes, self._lines = _table(self._size)
-
-    def first(self, name: str, line: int) -> int:
-        """The line that had this id first: this one, if none had."""
-        mark = int.from_bytes(hashlib.blake2b(name.encode(errors="replace"), digest_size=8).digest(), "big") or 1
-        slot = self._slot(mark)
-        if self._hashes[slot] == mark:
-            return self._lines[slot]
-        self._hashes[slot], self._lines[slot] = mark, line
-        self._count += 1
-        if self._count * 3 > self._size * 2:
-            self._grow()
-        return line
-
-    def _slot(self, mark: int) -> int:
-        slot = mark % self._size
-        while self._hashes[slot] not in (0, mark):
-            slot = (slot + 1) % self._size
-        return slot
-
-    def _grow(self) -> None:
-        held = [(mark, line) for mark, line in zip(self._hashes, self._lines, strict=True) if mark]
-        self._size *= 2
-        self._hashes, self._lines = _table(self._size)
-        for mark, line in held:
-            slot = self._slot(mark)
-            self._hashes[slot], self._lines[slot] = mark, line
-
-
-def _table(size: int) -> tuple["array[int]", "array[int]"]:
-    return array("Q", bytes(8 * size)), array("Q", bytes(8 * size))
 
 
 @dataclass(frozen=True, slots=True)

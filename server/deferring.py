@@ -14,12 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from routing.batch import Line
 from routing.store.sqlite.locks import taken
-from routing.tray import Job
+from routing.tray import Job, Joined
 
 from .batching import Bits, Clash, Defaults, placed, reread
 
 ENDED = ("done", "void")
-_JOB = TypeAdapter(Job)
+_STEP = TypeAdapter[Job | Joined](Job | Joined)
 
 
 class JobLog:
@@ -42,17 +42,25 @@ class JobLog:
 
     def note(self, job: Job) -> None:
         """A step, on the disk before this returns."""
-        data = f"{json.dumps(asdict(job))}\n".encode()
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-        os.fsync(self._descriptor)
+        self._write(job)
         self._jobs[job.name] = job
+
+    def join(self, joined: Joined) -> None:
+        """More lines of a job, on the disk before this returns."""
+        self._write(joined)
+        self._jobs[joined.name] = self._jobs[joined.name].joined(joined)
 
     def close(self) -> None:
         """Let go; with nothing left to collect the file goes too."""
         if not self.open():
             self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
+
+    def _write(self, step: Job | Joined) -> None:
+        data = f"{json.dumps(asdict(step))}\n".encode()
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+        os.fsync(self._descriptor)
 
     def _read(self) -> int:
         """Take note of what stands there; where the last whole line ends."""
@@ -63,10 +71,10 @@ class JobLog:
                 if not text.endswith(b"\n"):
                     break
                 try:
-                    job = _JOB.validate_json(text)
-                except ValidationError:  # to begin anew would hand in a second time what it tells of
+                    step = _STEP.validate_json(text)
+                    self._jobs[step.name] = self._jobs[step.name].joined(step) if isinstance(step, Joined) else step
+                except (ValidationError, KeyError):  # to begin anew would hand in a second time what it tells of
                     raise Clash(f"its record {self._path} is damaged, so nobody knows what was handed in") from None
-                self._jobs[job.name] = job
                 end += len(text)
         return end
 
@@ -90,11 +98,14 @@ class FileSource:
         return placed(self.file, self.defaults, _Either(self.done, there))
 
     def again(self, job: Job) -> Iterator[Line]:
-        """Lines of a job that are not in the output yet."""
-        numbers = {number for number in job.lines if number not in self.done}
-        if not numbers:
-            return iter(())
-        return (line for line in reread(self.file, self.defaults, job.lines, job.offset) if line.number in numbers)
+        """Lines of a job that are not in the output yet. Whoever reads `fresh` goes on where they were."""
+        numbers, place = {number for number in job.lines if number not in self.done}, self.file.tell()
+        try:
+            for line in reread(self.file, self.defaults, job.lines, job.offset) if numbers else ():
+                if line.number in numbers:
+                    yield line
+        finally:
+            self.file.seek(place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,3 +215,30 @@ async def test_what_was_warmed_costs_its_caller_nothing_and_nobody_else_has_it(t
                     found[name] = result.meta["plenum/receipt"]["cached"]
     assert (status, own["cached"], own["cost_usd"]) == (0, "exact", 0)
     assert found == {"reader": "exact", "stranger": "no"}
+
+
+async def test_killed_between_two_hand_ins_lines_that_ask_the_same_are_paid_once(tmp_path: Path) -> None:
+    """Gemini takes a thousand lines at a time. The second thousand is on its way when the process is killed."""
+    gate, answers = Gate(2), [*range(1, 1002), 1, 1001, 1002, 2]
+    with anyio.fail_after(120):
+        async with serve(Scenario(batch_s=0), sleep=gate) as base:
+            shell = Shell(tmp_path, base)
+            (tmp_path / "plenum.toml").write_text(
+                CONFIG.replace('batch = "openai"', 'batch = "gemini"').format(
+                    name="one", dialect="gemini", base=f"{base}/gemini/v1beta", priority=1
+                )
+            )
+            asked = [{"prompt": f"What is {n}+1?", "model": "one/fast"} for n in answers]
+            (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in asked))
+            await shell.killed(gate.held)
+            assert not shell.out.read_text()
+            shell.aged()
+            status, _, said = await shell.batch("-o", "out.jsonl")
+            assert status == 0, said
+    told = {one["line"]: one for one in shell.told()}
+    assert sorted(told) == list(range(1, len(answers) + 1)) and len(shell.told()) == len(answers)
+    assert all(told[line]["answer"].endswith(f" {n + 1}.") for line, n in enumerate(answers, 1))
+    assert [line for line in sorted(told) if told[line]["cached"] != "no"] == [1002, 1003, 1005]
+    attempts = rows(tmp_path / "plenum.db", "SELECT state, count(*), sum(cost) FROM attempt GROUP BY 1")
+    assert [row[:2] for row in attempts if row[0] != 2] == [(1, 1002)]
+    assert rows(tmp_path / "plenum.db", "SELECT held FROM budget WHERE scope = 'global'") == [(0,)]

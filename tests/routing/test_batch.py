@@ -12,8 +12,9 @@ import pytest
 from providers.types import Answer
 from routing.batch import ENOUGH, Batch, Line
 from routing.errors import BudgetExceeded, NoModel
+from routing.seen import Ids
 from routing.types import Ask, Receipt, Result
-from server.batching import LONGEST, Bits, Clash, Defaults, Ids, Outbox, fresh, lines, name_of
+from server.batching import LONGEST, Bits, Clash, Defaults, Outbox, fresh, lines, name_of
 from tests.doubles import ask
 from tests.routing.batch_worker import EVERY
 from tests.routing.money import rows

@@ -13,6 +13,7 @@ import pytest
 from providers import batches
 from providers.catalog import cost_nano
 from providers.dialects import load
+from providers.errors import BadRequest
 from providers.http import Http, HttpProvider, Route, Timeouts
 from providers.simulator import Conduct, Scenario, parse_fault
 from providers.simulator.server import serve
@@ -22,6 +23,7 @@ from routing.costs.pricing import Tariffs
 from routing.costs.tracker import Tracker
 from routing.deferred import Deferred
 from routing.desk import Desk
+from routing.errors import BudgetExceeded
 from routing.recall import Replay
 from routing.store.sqlite import sqlite
 from routing.types import Deployment
@@ -376,12 +378,13 @@ async def test_two_runs_of_one_batch_are_one_too_many(tmp_path):
                     raise AssertionError("opened twice")
 
 
-async def test_a_damaged_record_hands_nothing_in(tmp_path):
+@pytest.mark.parametrize("damage", [b"\xff nonsense\n", b'{"name": "nobody", "joins": {"2": 1}, "offset": 0}\n'])
+async def test_a_damaged_record_hands_nothing_in(tmp_path, damage):
     async with serve(Scenario(batch_s=10_000)) as base:
         place = Place(tmp_path, base, "openai")
         await place.run(wait=False)
         (record,) = (tmp_path / "batches").iterdir()
-        record.write_bytes(b"\xff nonsense\n" + record.read_bytes())
+        record.write_bytes(damage + record.read_bytes())
         with pytest.raises(Clash, match="damaged"):
             await place.run()
         assert len(await place.handed_in()) == 1
@@ -397,3 +400,142 @@ async def test_a_torn_last_line_of_the_record_is_a_step_that_was_not_taken(tmp_p
         await place.run()
         assert len(await place.handed_in()) == 1
     place.answered_once()
+
+
+class Emptied:
+    """A purse whose money somebody else takes just before the first line of a hand-in is booked."""
+
+    def __init__(self, purse) -> None:
+        self._purse, self._first = purse, True
+
+    def __getattr__(self, name):
+        return getattr(self._purse, name)
+
+    async def book(self, bill) -> None:
+        if self._first:
+            self._first = False
+            raise BudgetExceeded("The day's budget is spent.", hint="wait")
+        await self._purse.book(bill)
+
+
+async def test_a_first_line_that_could_not_be_paid_shifts_no_other_ones_answer(tmp_path):
+    async with serve(Scenario(batch_s=0.05)) as base:
+        place = Place(tmp_path, base, "openai", lines=3)
+        async with place.open() as deferred:
+            count = await replace(deferred, purse=Emptied(deferred.purse)).run()
+    assert (count.unpaid, count.answered) == (1, 2)
+    assert [(one["id"], one["line"], one["answer"][-2:]) for one in place.told()] == [("q2", 2, "3."), ("q3", 3, "4.")]
+
+
+@EVERY
+async def test_lines_that_ask_the_same_are_paid_once_however_many_hand_ins_lie_between(tmp_path, wire):
+    async with serve(Scenario(batch_s=0.05)) as base:
+        twins(place := Place(tmp_path, base, wire))
+        place.most_items = 2
+        first = await place.run(wait=False)
+        count = await place.run()
+        assert len(await place.handed_in()) == 2
+    assert (first.handed_in, first.waiting + first.answered) == (4, 6)
+    assert (count.answered + first.answered, count.repeated + first.repeated) == (6, 2)
+    told = {one["line"]: one for one in place.told()}
+    assert [told[n]["answer"][-2:] for n in range(1, 7)] == ["2.", "3.", "2.", "4.", "5.", "2."]
+    assert [told[n]["cached"] for n in range(1, 7)] == ["no", "no", "joined", "no", "no", "joined"]
+    assert [row[:2] for row in place.attempts()] == [(1, 4)] and place.budget()[1] == 0
+
+
+async def test_cut_off_at_any_await_twins_of_an_earlier_hand_in_are_paid_once(tmp_path):
+    at, cancelled = 1, True
+    async with serve(Scenario(batch_s=0.01)) as base:
+        while cancelled:
+            (folder := tmp_path / str(at)).mkdir()
+            twins(place := Place(folder, base, "openai"))
+            place.most_items = 2
+            with anyio.CancelScope() as scope:
+                await stepped(place.run(), at, scope.cancel)
+            cancelled = scope.cancelled_caught
+            await place.run()
+            told = {one["line"]: (one["answer"][-2:], one["cost_usd"] > 0) for one in place.told()}
+            free = {3: ("2.", False), 6: ("2.", False)}
+            assert told == {1: ("2.", True), 2: ("3.", True), 4: ("4.", True), 5: ("5.", True)} | free, at
+            assert len(place.told()) == 6
+            settled = [row for row in place.attempts() if row[0] != 2]
+            assert [row[:2] for row in settled] == [(1, 4)] and place.budget() == (settled[0][2], 0)
+            at += 7
+    assert at > 20
+
+
+async def test_a_line_put_aside_has_the_answer_of_a_later_one_that_was_handed_in(tmp_path):
+    async with serve(Scenario(batch_s=1.0)) as base:
+        place = Place(tmp_path, base, "openai")
+        place.file.write_text("".join(f'{{"prompt": "What is {n}+1?"}}\n' for n in (7, 1, 2, 3, 1, 7)))
+        place.most_items = 3
+        async with (
+            place.open() as deferred
+        ):  # the first line is put aside with the first hand-in; the last one leads then
+            first = await replace(deferred, purse=Emptied(deferred.purse)).run(wait=False)
+        assert (first.unpaid, first.handed_in, first.waiting) == (1, 4, 5)
+        await place.run()
+        assert len(await place.handed_in()) == 2
+    told = {one["line"]: (one["answer"][-2:], one["cached"]) for one in place.told()}
+    paid = {2: ("2.", "no"), 3: ("3.", "no"), 4: ("4.", "no"), 6: ("8.", "no")}
+    assert told == paid | {1: ("8.", "joined"), 5: ("2.", "joined")}
+
+
+async def test_an_answer_of_an_earlier_run_is_given_to_whoever_asks_the_same_later(tmp_path):
+    async with serve(Scenario(batch_s=0.01)) as base:
+        twins(place := Place(tmp_path, base, "openai"))
+        whole = place.file.read_text()
+        async with place.open() as deferred:  # cut short: the last line is never come to
+            few = iter([pair for pair in deferred.source.fresh() if pair[0].number < 6])
+            source = Short(deferred.source, few)
+            await replace(deferred, source=source).run()
+        assert place.file.read_text() == whole and len(place.told()) == 5
+        count = await place.run()
+        assert len(await place.handed_in()) == 1
+    assert (count.answered, count.repeated, count.usd) == (1, 1, 0)
+    assert [row[:2] for row in place.attempts()] == [(1, 4)]
+
+
+class Short:
+    """A file that ends early."""
+
+    def __init__(self, source, few) -> None:
+        self.again, self._few = source.again, few
+
+    def fresh(self):
+        return self._few
+
+
+class Refusing:
+    """A desk whose provider refuses the first batch it is given."""
+
+    def __init__(self, desk) -> None:
+        self._desk, self._refused = desk, False
+
+    def __getattr__(self, name):
+        return getattr(self._desk, name)
+
+    def batches(self, deployment):
+        batches = self._desk.batches(deployment)
+
+        async def submit(name, items):
+            if not self._refused:
+                self._refused = True
+                raise BadRequest("a line is too long", billed="no")
+            return await type(batches).submit(batches, name, items)
+
+        return type(
+            "Batches", (), {"__getattr__": lambda _, name: getattr(batches, name), "submit": staticmethod(submit)}
+        )()
+
+
+async def test_after_a_refused_hand_in_the_file_is_read_on_where_it_was(tmp_path):
+    async with serve(Scenario(batch_s=0.01)) as base:
+        twins(place := Place(tmp_path, base, "openai"))
+        place.most_items = 2
+        async with place.open() as deferred:
+            count = await replace(deferred, desk=Refusing(deferred.desk)).run()
+    told = {one["line"]: one for one in place.told()}
+    assert sorted(told) == [1, 2, 3, 4, 5, 6] and len(place.told()) == 6
+    assert (count.answered, count.failed, [n for n in told if "error" in told[n]]) == (3, 3, [1, 2, 3])
+    assert {n: told[n]["answer"][-2:] for n in (4, 5, 6)} == {4: "4.", 5: "5.", 6: "2."}
