@@ -137,6 +137,7 @@ class Breaker:
         self._rng = rng
         self._moved = moved
         self._why = ""
+        self._state: State = "closed"
         self._generation = 0
         self._openings = 0
         self._open_until = 0.0
@@ -147,11 +148,11 @@ class Breaker:
     @property
     def state(self) -> State:
         """Where it stands; OPEN with its time up counts as OPEN until somebody asks to be admitted."""
-        return _STATES[self._core.current_state]
+        return self._state
 
     def admit(self, *, force: bool = False) -> Ticket:
         """Leave for one call. `force` probes before the opening is over. Raises CircuitOpen."""
-        state = self._core.current_state
+        state = self._state
         if state == "closed":
             return Ticket(self, self._generation, math.inf, probe=False)
         if (wait_s := self.wait_s(force=force)) is not None:
@@ -167,12 +168,12 @@ class Breaker:
 
     def wait_s(self, *, force: bool = False) -> float | None:
         """Seconds until a call may be admitted, None if one may be now. Changes nothing."""
-        state, now = self._core.current_state, self._clock()
-        if state == "open":
-            return self._open_until - now if now < self._open_until and not force else None
-        if state == "half-open":
+        if self._state == "closed":
+            return None
+        now = self._clock()
+        if self._state == "half_open":
             return self._probe_wait_s(now)
-        return None
+        return self._open_until - now if now < self._open_until and not force else None
 
     @property
     def why(self) -> str:
@@ -181,7 +182,7 @@ class Breaker:
 
     def reset(self) -> None:
         """Close it by hand; tickets on their way become strangers."""
-        if self._core.current_state != "closed":
+        if self._state != "closed":
             self._why = "reset by hand"
             self._core.close()
         else:
@@ -201,7 +202,7 @@ class Breaker:
             return
         self._outcomes.add(self._clock(), good=good)
         if good:
-            if self._core.fail_counter or self._core.current_state != "closed":  # else there is nothing to forget
+            if self._core.fail_counter or self._state != "closed":  # else there is nothing to forget
                 self._core.call(_went_well)
             return
         self._why = "the probe failed" if ticket.probe else f"{self._core.fail_counter + 1} failures in a row"
@@ -218,13 +219,14 @@ class Breaker:
 
     def _trip_on_rate(self) -> None:
         seen = self._outcomes.good + self._outcomes.bad
-        if self._core.current_state != "closed" or seen < self._settings.min_calls:
+        if self._state != "closed" or seen < self._settings.min_calls:
             return
         if self._outcomes.bad >= self._settings.failure_rate * seen:
             self._why = f"{self._outcomes.bad} of {seen} calls failed within {self._settings.window_s:.0f} s"
             self._core.open()
 
     def _enter(self, state: State) -> None:
+        self._state = state
         self._generation += 1
         self._probes = set()
         for_s = None

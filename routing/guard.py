@@ -65,6 +65,7 @@ class Guards:
         self._observe = observe
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
         self._breakers: dict[str, Breaker] = {}
+        self._moved: set[str] = set()  # of those the ones that are not closed
         self._forced: dict[str, float] = {}
         self._units: dict[str, Deployment] = {}  # a deployment of each name seen, to say whose it is
 
@@ -78,10 +79,15 @@ class Guards:
 
     def blocked(self, deployment: Deployment, *, probe: bool = True) -> tuple[str, float] | None:
         """Why and for how many seconds this deployment is held back, None if it is not. Changes nothing."""
-        if not self._breakers and not self.cooldowns:
+        if self.at_rest:
             return None
         barriers = self._barriers(deployment, force=False, probe=probe)
         return max(barriers, key=lambda barrier: barrier[1], default=None)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nobody is held back: every breaker is closed and nothing cools."""
+        return not self._moved and not self.cooldowns
 
     def standing(self, deployment: Deployment) -> Literal["open", "limited"] | None:
         """What holds it back: a breaker, or a cooldown (a rate limit, a quota, a refused key). Changes nothing."""
@@ -108,10 +114,11 @@ class Guards:
     def enter(self, deployment: Deployment, *, force: bool, probe: bool) -> tuple[Ticket, Ticket | None]:
         """Tickets of the endpoint's breaker and of the model's own, if it has one (admissions call this)."""
         endpoint, model = deployment.endpoint, deployment.unit
-        for why, wait_s in self._barriers(deployment, force=force, probe=probe):
-            raise CircuitOpen(wait_s, why)
-        if force and (barrier := self.blocked(deployment)):
-            self._spend_force(endpoint, barrier)
+        if not self.at_rest:
+            for why, wait_s in self._barriers(deployment, force=force, probe=probe):
+                raise CircuitOpen(wait_s, why)
+            if force and (barrier := self.blocked(deployment)):
+                self._spend_force(endpoint, barrier)
         own = self._breakers[model].admit(force=force) if model in self._breakers else None
         ticket = self._breaker(endpoint, deployment).admit(force=force)
         return ticket, own
@@ -151,6 +158,7 @@ class Guards:
             self._units[name] = deployment
 
             def moved(state: State, why: str, for_s: float | None) -> None:
+                (self._moved.discard if state == "closed" else self._moved.add)(name)
                 model = deployment.model if name != deployment.endpoint else ""
                 self._observe(BreakerChanged(deployment.endpoint, deployment.provider, state, why, for_s, model))
 
@@ -218,7 +226,8 @@ class Admission:
         self._ticket, self._own = guards.enter(deployment, force=self._force, probe=self._probe)
         self._began = guards.clock()
         self._ended = False
-        self._looks = [n for n in (deployment.endpoint, deployment.unit) if guards.cooldowns.look(n)]
+        if guards.cooldowns:
+            self._looks = [n for n in (deployment.endpoint, deployment.unit) if guards.cooldowns.look(n)]
         for watcher in guards.watchers:
             watcher.started(deployment)
         if self._ticket.probe:
@@ -241,8 +250,9 @@ class Admission:
         self._ticket.succeed()
         if self._own is not None:
             self._own.succeed()
-        for name in (self._deployment.endpoint, self._deployment.unit):
-            self._guards.cooldowns.forgive(name, self._began)
+        if cooldowns := self._guards.cooldowns:
+            for name in (self._deployment.endpoint, self._deployment.unit):
+                cooldowns.forgive(name, self._began)
         self._finish(Ending(True, latency_s, ttft_s, tokens))
 
     def failed(self, error: ProviderError) -> None:

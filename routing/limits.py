@@ -133,6 +133,7 @@ class Line:
         self._requests: Meter | None = None
         self._tokens: Meter | None = None
         self.limits = Limits()
+        self._free = True  # without any limit, and never held by its provider
         self.change(limits)
 
     @property
@@ -144,6 +145,7 @@ class Line:
         """Put other limits in force; what was used stays used."""
         if limits == self.limits:
             return
+        self._free = False
         from .meter import Meter
 
         settings, clock = self._settings, self._world.clock
@@ -161,6 +163,8 @@ class Line:
 
     def need(self, tokens: float) -> tuple[float, str]:
         """Seconds until `tokens` may start, inf when only somebody's leaving can tell, and which limit says so."""
+        if self._free:
+            return 0.0, ""
         wait_s, why = self.rate_wait(tokens)
         if wait_s <= 0 and self._no_place():
             return math.inf, "concurrency"
@@ -180,6 +184,8 @@ class Line:
 
     def guess_s(self, tokens: float) -> float:
         """The likely wait of one who came now, behind all who wait already."""
+        if self._free:
+            return 0.0
         wait_s, _ = self.rate_wait(tokens, self.waiting_requests, self.waiting_tokens)
         behind, places = 0.0, self.limits.concurrency
         if places is not None and self._no_place():
@@ -207,6 +213,7 @@ class Line:
 
     def hold(self, seconds: float) -> None:
         """Nobody starts for so long."""
+        self._free = False
         self._hold_until = max(self._hold_until, self._world.clock() + min(seconds, LONGEST_HOLD_S))
 
     def leave(self, held_s: float) -> None:
@@ -217,7 +224,8 @@ class Line:
 
     def wake(self) -> None:
         """Let the head of the line look again."""
-        self._wake.set()
+        if self.waiting_requests:
+            self._wake.set()
 
     async def sleep(self, seconds: float) -> None:
         """Until so many seconds have passed, or somebody gave something back."""
@@ -272,7 +280,7 @@ class Limiter:
 
     def wait_s(self, deployment: Deployment, tokens: int) -> float:
         """Seconds one would likely wait now; 0 when not at all. Takes nothing."""
-        return max(line.guess_s(tokens) for line in self.lines(deployment))
+        return max([line.guess_s(tokens) for line in self.lines(deployment)])
 
     def view(self, endpoint: str) -> LimitView:
         """The limits of an endpoint at a glance."""
@@ -321,8 +329,10 @@ class Entry:
         self._since = 0.0
 
     async def __aenter__(self) -> Slot:
-        if not all(not line.waiting_requests and line.need(self._tokens)[0] <= 0 for line in self._lines):
-            await self._queue()
+        for line in self._lines:
+            if line.waiting_requests or line.need(self._tokens)[0] > 0:
+                await self._queue()
+                break
         for line in self._lines:  # no await since the last look: all is taken, or nothing was
             line.take(self._tokens)
         self._since = self._limiter.world.clock()

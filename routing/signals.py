@@ -59,7 +59,9 @@ class Traffic:
         _blend(self.latency_s, name, latency_s)
         if ttft_s is not None:
             _blend(self.ttft_s, name, ttft_s)
-            self._windows.setdefault(name, deque(maxlen=WINDOW)).append(ttft_s)
+            if (window := self._windows.get(name)) is None:
+                window = self._windows[name] = deque(maxlen=WINDOW)
+            window.append(ttft_s)
             if latency_s > ttft_s and tokens:
                 _blend(self.tokens_per_s, name, tokens / (latency_s - ttft_s))
         self._score(name, 1.0)

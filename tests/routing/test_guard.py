@@ -304,3 +304,21 @@ async def test_cancelled_while_asking_for_a_lease_the_probes_place_is_free_again
 async def test_what_another_replica_holds_and_nobody_here_met_is_not_shown(guards):
     guards.cooldowns.hear([Notice("elsewhere", "rate limited", 9.0)])
     assert guards.show() == ()
+
+
+async def test_guards_are_at_rest_until_a_breaker_moves_and_again_once_it_has_closed(guards, deployment, clock):
+    assert guards.at_rest
+    await fail(guards, deployment())
+    assert not guards.at_rest
+    clock.now += 5.0
+    for _ in range(2):
+        assert not guards.at_rest
+        await call(guards, deployment())
+    assert guards.at_rest
+
+
+async def test_guards_are_not_at_rest_while_something_cools(guards, deployment):
+    await call(guards, deployment(), RateLimited("x", after=30.0))
+    assert not guards.at_rest
+    guards.reset()
+    assert guards.at_rest
