@@ -89,9 +89,11 @@ def cost_nano(price: Price, usage: Usage) -> int:
     hit = min(max(usage.cached_input, 0), prompt)
     written = min(max(usage.cache_write, 0), prompt - hit)
     total = (prompt - hit - written) * _femto(tier.input) + max(usage.output, 0) * _femto(tier.output)
-    total += hit * _femto(tier.input if tier.cached_input is None else tier.cached_input)
-    total += written * _femto(tier.input if tier.cache_write is None else tier.cache_write)
-    if prompt or usage.output > 0:
+    if hit:
+        total += hit * _femto(tier.input if tier.cached_input is None else tier.cached_input)
+    if written:
+        total += written * _femto(tier.input if tier.cache_write is None else tier.cache_write)
+    if price.per_request and (prompt or usage.output > 0):
         total += _fee(price)
     return -(-total // _FEMTO_PER_NANO)
 
@@ -193,6 +195,8 @@ def _minutes(clock: str) -> int:
 
 
 def _tier(price: Price, prompt: int) -> Price | PriceTier:
+    if not price.tiers:
+        return price
     reached = [tier for tier in price.tiers if tier.above <= prompt]
     return max(reached, key=lambda tier: tier.above) if reached else price
 

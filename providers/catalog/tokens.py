@@ -15,9 +15,9 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from json import dumps
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..types import Image, Message, ModelCard, Part, Reasoning, Request, Text, ToolCall, ToolResult
+from ..types import Image, ModelCard, Part, Reasoning, Request, Text, ToolCall, ToolResult
 from .cards import plain
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ def _count_short(text: str) -> int:
     return len(encoding().encode_ordinary(text))
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """A request in units no family changes: UTF-8 bytes, characters / 4 or so, turns, pictures, whether it has tools."""
 
     bytes: int
@@ -137,13 +136,16 @@ class Size:
 
 def size(request: Request) -> Size:
     """Measure a request without a tokenizer."""
-    pieces = list(_texts(request))
-    lengths = [_utf8(piece) for piece in pieces]
+    total = rough = 0
+    for piece in _texts(request):
+        length = _utf8(piece)
+        total += length
+        rough += _rough(piece, length)
     return Size(
-        bytes=sum(lengths),
-        rough=sum(_rough(piece, length) for piece, length in zip(pieces, lengths, strict=True)),
+        bytes=total,
+        rough=rough,
         turns=len(request.messages) + bool(request.system),
-        pictures=sum(isinstance(part, Image) for message in request.messages for part in message.parts),
+        pictures=sum([isinstance(part, Image) for message in request.messages for part in message.parts]),
         tools=bool(request.tools),
     )
 
@@ -225,17 +227,13 @@ def _texts(request: Request) -> Iterator[str]:
     if request.system:
         yield request.system
     for message in request.messages:
-        yield from _turn(message)
+        for part in message.parts:
+            if text := _text(part):
+                yield text
     for tool in request.tools:
         yield dumps([tool.name, tool.description, dict(tool.parameters)], ensure_ascii=False, default=str)
     if request.schema is not None:
         yield dumps(dict(request.schema), ensure_ascii=False, default=str)
-
-
-def _turn(message: Message) -> Iterator[str]:
-    for part in message.parts:
-        if text := _text(part):
-            yield text
 
 
 def _text(part: Part) -> str:
