@@ -5,7 +5,7 @@ Above: `manager.py` walks it. It never calls anybody, sleeps or knows money (gui
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from providers.errors import ProviderError
 
@@ -17,8 +17,7 @@ Why = Literal["attempts", "caller", "refused", "deadline", "wait", "exhausted"]
 LAST_RESORT = frozenset({"truncated", "malformed", "empty"})  # worth a second call where nobody else is left to ask
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """Ask this deployment after `delay_s` seconds. `alone`: nobody else is left, so it may use the whole deadline."""
 
     deployment: Deployment
@@ -105,7 +104,7 @@ class Itinerary:
             return self._stop
         if self._attempts >= self._rules.attempts:
             return Stop("attempts")
-        leg = self._repairable() or self._fresh(now) or self._soonest()
+        leg = (self._repairable() if self._sick else None) or self._fresh(now) or self._soonest()
         if leg is None:
             return Stop("exhausted")
         delay = max(0.0, leg.ready_at - now)
@@ -209,13 +208,14 @@ class Itinerary:
         return next((leg for leg in self._legs if leg.error and leg.error.kind == "wrong_schema" and not leg.out), None)
 
     def _fresh(self, now: float, fit: Callable[[Deployment], bool] | None = None) -> _Leg | None:
-        fresh = [
-            leg
-            for leg in self._legs
-            if not leg.out and not leg.calls and leg.ready_at <= now and (fit is None or fit(leg.deployment))
-        ]
-        well = (leg for leg in fresh if leg.deployment.endpoint not in self._sick)
-        return next(well, fresh[0] if fresh else None)
+        sick: _Leg | None = None
+        for leg in self._legs:
+            if leg.out or leg.calls or leg.ready_at > now or not (fit is None or fit(leg.deployment)):
+                continue
+            if leg.deployment.endpoint not in self._sick:
+                return leg
+            sick = sick or leg
+        return sick
 
     def _soonest(self) -> _Leg | None:
         open_ = [leg for leg in self._legs if not leg.out and leg.calls < 2]

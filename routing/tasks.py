@@ -58,18 +58,23 @@ def _kind(text: str) -> tuple[str, str]:
 
 
 def _points(request: Request, text: str, length: int) -> tuple[int, list[str]]:
-    lowered = text.lower()
+    lowered, questions = text.lower(), text.count("?")
     rules = (
         (2, length > 4_000, "longer than 4,000 characters"),
         (1, length > 600, "longer than 600 characters"),
         (2, _holds(lowered, _STEPS_SIGNS) and _STEPS.search(lowered) is not None, "asks to work something out"),
-        (1, text.count("?") > 2 or len(_ASKS.findall(text)) > 2, "several questions or steps"),
+        (1, questions > 2 or _steps(text, questions) > 2, "several questions or steps"),
         (1, bool(request.tools), "tools"),
         (1, request.schema is not None, "an answer schema"),
         (2, request.reasoning in ("high", "xhigh", "max"), "high reasoning asked for"),
     )
     fired = [(points, sign) for points, holds, sign in rules if holds]
-    return sum(points for points, _ in fired), [sign for _, sign in fired]
+    return sum([points for points, _ in fired]), [sign for _, sign in fired]
+
+
+def _steps(text: str, questions: int) -> int:
+    # No line has two of its own: few lines need no look.
+    return len(_ASKS.findall(text)) if questions + text.count("\n") > 1 else 0
 
 
 def _holds(text: str, signs: tuple[str, ...]) -> bool:

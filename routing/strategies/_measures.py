@@ -29,6 +29,8 @@ def inverse(values: Sequence[float]) -> list[float]:
 
 def decades(values: Sequence[float]) -> list[float]:
     """1 for the least, less by 1 / SPAN for each factor of ten above it, never below 0."""
+    if len(values) == 1:
+        return [1.0]
     log10, top = math.log10, 1 + math.log10(_least(values)) / SPAN
     scores = [1.0 if value <= NOTHING else top - log10(value) / SPAN for value in values]
     return [score if score > 0 else 0.0 for score in scores]

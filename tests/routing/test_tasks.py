@@ -48,6 +48,21 @@ def test_complexity_names_the_rules_that_fired(text, known, complexity):
     assert (len(found.evidence) > 1) == (complexity != "simple")
 
 
+@pytest.mark.parametrize(
+    ("text", "several"),
+    [
+        ("- a? b?", True),
+        ("a?\n- b", False),
+        ("- a\n- b?", True),
+        ("- a\n- b", False),
+        ("1. a\n2) b\n* c", True),
+        ("a? b? c?", True),
+    ],
+)
+def test_three_questions_or_listed_steps_are_several(text, several):
+    assert ("several questions or steps" in task(text).evidence) == several
+
+
 @given(st.text())
 def test_any_text_is_of_some_kind(text):
     assert task(text).kind in {"code", "math", "numeric", "text"}
