@@ -134,7 +134,7 @@ class Caller:
         """Ask `hop.deployment`. Raises ProviderError, QuotaWait, CircuitOpen, BudgetExceeded; all is settled by then."""
         deployment = hop.deployment
         request = trip.request_for(hop, self.purse.room_usd(trip.ask, deployment))
-        request = self.traffic.prefixes.hinted(request, deployment.name)
+        request = self.traffic.prefixes.hinted(request, trip.prefix, deployment.name)
         bill = trip.bill(hop, request)
         async with self.purse.hold(bill) as held:
             live = Live(trip, hop, request, held, bill.attempt, self.clock(), self.clock)
@@ -215,7 +215,7 @@ class Caller:
         cost = live.held.settle(answer)
         live.done = True
         self.traffic.answered(live.hop.deployment.name, latency, live.ttft_s, usage.output)
-        self.traffic.prefixes.answered(live.request, live.hop.deployment.name)
+        self.traffic.prefixes.answered(live.trip.prefix, live.hop.deployment.name)
         self._note(live, "ok", "", cost)
 
     def _starts(self, live: Live) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 from providers.types import Effort
 
@@ -15,7 +16,7 @@ from .errors import InvalidRequest
 from .expectations import costs, outputs, times
 from .filters import Filters, Needs, Sizes, needs
 from .ports import Balancer, Directory, Measure
-from .prefixes import Lean
+from .prefixes import Lean, prefix
 from .settings import RoutingSettings
 from .signals import Traffic
 from .strategies._measures import qualities
@@ -25,6 +26,7 @@ from .types import Ask, CascadePlan, Deployment, Exclusion, Ranking, Resolution,
 EQUAL = 0.95  # contract §2: scores within 5 % of the best of a group are equals
 REACH = 5  # candidates looked at before they are asked: an ask makes three attempts
 TILT = 1.25  # what a simple ask adds to the weight of cost, a complex one to that of quality
+TILTED: Mapping[str, str] = {"simple": "cost", "complex": "quality"}
 
 
 Scored = tuple[Deployment, float]
@@ -36,8 +38,7 @@ def no_carbon(deployment: Deployment, output_tokens: int, seconds: float) -> Non
     del deployment, output_tokens, seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The candidates, best first; who is held back but returns; who is out, and why."""
 
     order: tuple[Deployment, ...]
@@ -54,6 +55,7 @@ class Decision:
     names: tuple[str, ...] = ()
     plan: CascadePlan | None = None
     effort: Effort | None = None  # of an old name whose successor must be told to behave like it
+    prefix: str = ""  # of the prompt, empty for a short one
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -67,11 +69,10 @@ class Decision:
 
     def falls_back(self, name: str) -> bool:
         """Whether the deployment of this name is only asked because those before it could not answer."""
-        return not any(deployment.name == name for deployment in self.first)
+        return name not in [deployment.name for deployment in self.first]
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
+class _View(NamedTuple):
     """What ordering looks at. `reach` 0: everybody is looked at, as an explanation wants."""
 
     needs: Needs
@@ -101,9 +102,9 @@ class Chooser:
         wanted = needs(ask, kind=task.kind, left_s=left_s, spent_usd=spent_usd, named=not found.auto)
         sizes = Sizes(ask.request, self.measure)
         excluded: dict[str, Exclusion] = {}
-        order, scored = dict[str, Deployment](), list[Scored]()
-        reason, plan = "", None
-        lean = Lean(balancer or self.balancer, self.traffic.prefixes.holder(ask.request), self.traffic.outstanding)
+        order, scored, reason, plan = dict[str, Deployment](), list[Scored](), "", None
+        key = prefix(ask.request)
+        lean = Lean(balancer or self.balancer, self.traffic.prefixes.holder(key), self.traffic.outstanding)
         view = _View(wanted, sizes, excluded, lean, REACH if balancer is None else 0)
         for step in found.steps:
             if not (admitted := self.filters.admit(step, wanted, sizes, excluded)):
@@ -116,10 +117,9 @@ class Chooser:
             scored += ranked
             later = {d.name: d for d in self._order(ranked, view, signals)}
             order |= {name: d for name, d in later.items() if name not in order} if order else later
-        held = tuple(e for e in excluded.values() if e.returns_s is not None)
         return Decision(
             order=_led(plan, order),
-            held=held,
+            held=tuple([e for e in excluded.values() if e.returns_s is not None]),
             excluded=excluded,
             scored=tuple(scored),
             strategy=strategy,
@@ -132,6 +132,7 @@ class Chooser:
             names=(found.name,),
             plan=plan,
             effort=found.effort,
+            prefix=key,
         )
 
     def _strategy(self, ask: Ask, found: Resolution) -> tuple[str, strategies.Strategy]:
@@ -143,10 +144,9 @@ class Chooser:
             raise InvalidRequest(f"there is no strategy {name!r}", hint=hint) from None
 
     def _signals(self, admitted: Sequence[Deployment], task: Task, sizes: Sizes) -> Signals:
-        weights = dict(self.settings.weights)
-        tilted = {"simple": "cost", "complex": "quality"}.get(task.complexity)
+        weights, tilted = self.settings.weights, TILTED.get(task.complexity, "")
         if tilted in weights:
-            weights[tilted] *= TILT
+            weights = {**weights, tilted: weights[tilted] * TILT}
         traffic, card = self.traffic, admitted[0].card
         output = outputs(admitted, sizes.request)
         return Signals(

@@ -7,7 +7,7 @@ paid, what is held back now. The first reason found is the one told.
 import fnmatch
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from providers.types import Capability, Image, ModelCard, Price, Request
 
@@ -23,8 +23,7 @@ DEPTH = {code: place for place, code in enumerate(FILTERS)}
 MARGIN = 1.05  # of the estimated input: tokenizers differ, a refused prompt costs a round trip
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(NamedTuple):
     """What an ask demands of whoever serves it, worked out once. `named`: the caller chose this model himself."""
 
     ask: Ask

@@ -36,32 +36,32 @@ def prefix(request: Request) -> str:
 
 @dataclass(slots=True)
 class Prefixes:
-    """Who answered last to what begins like this. `clock` is monotonic seconds."""
+    """Who answered last to what begins like this. Keys are those of `prefix`; `clock` is monotonic seconds."""
 
     clock: Callable[[], float]
     _seen: OrderedDict[str, tuple[str, float]] = field(default_factory=OrderedDict[str, tuple[str, float]])
 
-    def answered(self, request: Request, name: str) -> None:
-        """The deployment of this name has read this prompt."""
-        if key := prefix(request):
+    def answered(self, key: str, name: str) -> None:
+        """The deployment of this name has read a prompt of this prefix."""
+        if key:
             self._seen[key] = name, self.clock()
             self._seen.move_to_end(key)
             if len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)
 
-    def holder(self, request: Request) -> tuple[str, float] | None:
-        """Who holds the beginning of this prompt, and for how many seconds it has."""
-        found = self._seen.get(prefix(request))
+    def holder(self, key: str) -> tuple[str, float] | None:
+        """Who holds this prefix, and for how many seconds it has."""
+        found = self._seen.get(key)
         if found is None or (age := self.clock() - found[1]) >= TTL_S:
             return None
         return found[0], age
 
-    def hinted(self, request: Request, name: str) -> Request:
+    def hinted(self, request: Request, key: str, name: str) -> Request:
         """The request with what helps this deployment's provider to find its prefix again."""
-        if not (key := prefix(request)):
+        if not key:
             return request
         request = replace(request, prompt_cache_key=request.prompt_cache_key or f"plenum-{key}")
-        found = self.holder(request)
+        found = self.holder(key)
         return _marked(request) if found is not None and found[0] == name else request
 
 

@@ -86,6 +86,11 @@ class Trip:
         self.away[deployment.name] = exclusion
 
     @property
+    def prefix(self) -> str:
+        """The key of the prompt's beginning, once it is decided who is asked."""
+        return self.decision.prefix if self.decision is not None else ""
+
+    @property
     def spent_usd(self) -> float:
         """What the attempts so far cost, as far as known."""
         return sum(attempt.cost_usd or 0.0 for attempt in self.attempts)

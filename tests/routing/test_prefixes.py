@@ -68,13 +68,19 @@ async def test_a_holder_that_fails_is_left():
 async def test_what_was_read_too_long_ago_counts_for_nothing():
     clock = Clock()
     prefixes = Prefixes(clock)
-    request = long().request
-    assert prefixes.holder(request) is None
-    prefixes.answered(request, "a/m")
+    key = prefix(long().request)
+    assert prefixes.holder(key) is None
+    prefixes.answered(key, "a/m")
     clock.now += TTL_S - 1
-    assert prefixes.holder(request) == ("a/m", TTL_S - 1)
+    assert prefixes.holder(key) == ("a/m", TTL_S - 1)
     clock.now += 2
-    assert prefixes.holder(request) is None
+    assert prefixes.holder(key) is None
+
+
+def test_of_a_short_prompt_nothing_is_remembered():
+    prefixes, request = Prefixes(Clock()), ask().request
+    prefixes.answered(prefix(request), "a/m")
+    assert prefixes.holder(prefix(request)) is None
 
 
 def test_who_is_no_equal_or_too_busy_does_not_go_first():
@@ -98,16 +104,17 @@ def test_marks_are_sent_only_to_whom_holds_the_prefix_and_a_key_to_all():
         Prefixes(Clock()),
         replace(long().request, messages=(turn("q"), turn("a", "assistant"), turn("r"))),
     )
-    first = prefixes.hinted(request, "a/m")
+    key = prefix(request)
+    first = prefixes.hinted(request, key, "a/m")
     assert first.prompt_cache_key and not first.cache_system
-    assert prefix(first) == prefix(request)
-    prefixes.answered(first, "a/m")
-    again, elsewhere = prefixes.hinted(request, "a/m"), prefixes.hinted(request, "b/m")
+    assert prefix(first) == key
+    prefixes.answered(key, "a/m")
+    again, elsewhere = prefixes.hinted(request, key, "a/m"), prefixes.hinted(request, key, "b/m")
     assert again.cache_system and again.messages[1].parts[-1].cache_until_here
     assert not again.messages[2].parts[-1].cache_until_here
     assert not elsewhere.cache_system and elsewhere.prompt_cache_key == first.prompt_cache_key
-    assert prefixes.hinted(replace(request, prompt_cache_key="mine"), "a/m").prompt_cache_key == "mine"
-    assert prefixes.hinted(ask().request, "a/m") is not None and ask().request.prompt_cache_key is None
+    assert prefixes.hinted(replace(request, prompt_cache_key="mine"), key, "a/m").prompt_cache_key == "mine"
+    assert prefixes.hinted(ask().request, "", "a/m").prompt_cache_key is None
 
 
 def test_the_marks_change_no_byte_of_what_is_cached():
@@ -116,9 +123,10 @@ def test_the_marks_change_no_byte_of_what_is_cached():
         Prefixes(Clock()),
         replace(long().request, messages=(turn("q"), turn("a", "assistant"), turn("r"))),
     )
-    plain = prefixes.hinted(request, "a/m")
-    prefixes.answered(request, "a/m")
-    marked = prefixes.hinted(request, "a/m")
+    key = prefix(request)
+    plain = prefixes.hinted(request, key, "a/m")
+    prefixes.answered(key, "a/m")
+    marked = prefixes.hinted(request, key, "a/m")
     card = ModelCard("m", flags=frozenset({"prompt_cache_key"}))
     one, other = (load("anthropic").render(r, card, stream=False).body for r in (plain, marked))
     assert one["system"] == LONG
