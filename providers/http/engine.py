@@ -6,15 +6,17 @@ redirects if told to, keep cookies, and write a log line with the URL, at a quar
 Nothing here knows a dialect or a deadline on content.
 """
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import aiohttp
 import anyio
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from httpx_aiohttp import AiohttpTransport
 
 from ..errors import Billed, ConnectFailed, Malformed, ProviderError, Truncated, Unavailable
@@ -69,6 +71,33 @@ class Form:
     timeout: aiohttp.ClientTimeout
 
 
+class Unhindered(ResponseHandler):
+    """Our side of a connection: not told to go on before it was ever told to wait.
+
+    aiohttp tells it so at every piece it hands out, and each time the parser runs on nothing: once for each event.
+    That it waits *now* would be the wrong question: a parser stopped at the end of a segment stops again in the next,
+    when the connection has gone on, and only being told so at every piece wakes it.
+    """
+
+    _waited = False
+
+    def pause_reading(self) -> None:
+        self._waited = True
+        super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
+        if self._waited:
+            super().resume_reading(resume_parser)
+
+
+class Connector(aiohttp.TCPConnector):
+    """Makes `Unhindered` ones. aiohttp has no public door for that (3.14): a test sees whether it still happens."""
+
+    def __init__(self, connections: int, keepalive_s: float, tls: ssl.SSLContext) -> None:
+        super().__init__(limit=connections, keepalive_timeout=keepalive_s, ssl=tls)  # pyright: ignore[reportUnknownMemberType] - aiohttp leaves a tuple open
+        self._factory = partial(Unhindered, loop=asyncio.get_running_loop())
+
+
 class Transport(AiohttpTransport):
     """The transport without memory and without hidden limits. Bound to the loop of its first request."""
 
@@ -78,7 +107,7 @@ class Transport(AiohttpTransport):
 
         def session() -> aiohttp.ClientSession:
             return aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=keepalive_s, ssl=tls),
+                connector=Connector(connections, keepalive_s, tls),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
                 max_line_size=MAX_HEAD_LINE,
