@@ -5,7 +5,7 @@ piece. Around the manager, so that tools, doors and commands need not think of i
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
@@ -54,6 +54,8 @@ def begun(text: str, beginnings: frozenset[str]) -> int:
     """How many characters at the end of the text may be the beginning of a key."""
     held = ""
     for character in text:
+        if not held and character not in beginnings:  # nearly every one
+            continue
         held += character
         while held and held not in beginnings:
             held = held[1:]
@@ -128,16 +130,17 @@ class VeiledStream:
         return self
 
     async def __anext__(self) -> Delta:
-        while not self._ready:
+        ready, live = self._ready, self._live
+        while not ready:
             try:
-                self._ready.extend(self._shown(await anext(self._live)))
-                while self._live.more:
-                    self._ready.extend(self._shown(await anext(self._live)))
+                self._take(await anext(live))
+                while live.more:
+                    self._take(await anext(live))
             except StopAsyncIteration:
-                self._ready.extend(self._ended())
-                if not self._ready:
+                self._end()
+                if not ready:
                     raise
-        return self._ready.popleft()
+        return ready.popleft()
 
     @property
     def more(self) -> bool:
@@ -172,21 +175,22 @@ class VeiledStream:
         result: Result = self._live.result
         return without_keys(self._redactor, result)
 
-    def _shown(self, delta: Delta) -> Iterator[Delta]:
-        if delta.kind == "alive":
-            yield delta
+    def _take(self, delta: Delta) -> None:
+        kind, text = delta
+        if kind == "alive":
+            self._ready.append(delta)
             return
-        if delta.kind != self._kind:
-            yield from self._ended()
-            self._kind = delta.kind
-        if delta.kind == "tool":
-            yield delta  # its text is never shown, only how much came: the call is read from `answer`
-        elif text := self._veil(delta.text):
-            yield Delta(delta.kind, text)
+        if kind != self._kind:
+            self._end()
+            self._kind = kind
+        if kind == "tool":
+            self._ready.append(delta)  # its text is never shown, only how much came: the call is read from `answer`
+        elif shown := self._veil(text):
+            self._ready.append(delta if shown == text else Delta(kind, shown))
 
-    def _ended(self) -> Iterator[Delta]:
+    def _end(self) -> None:
         if rest := self._veil.rest():
-            yield Delta(self._kind, rest)
+            self._ready.append(Delta(self._kind, rest))
 
 
 def _sure(text: str, beginnings: frozenset[str]) -> str:

@@ -18,6 +18,7 @@ from .calls import AnswerSoFar, Calls, Grown
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 quoted = json.encoder.encode_basestring  # a string as JSON, in C
 LAST = b"data: [DONE]\n\n"
+_SAID = b'},"logprobs":null,"finish_reason":null}]}\n\n'  # what follows a piece of text in its chunk
 _CUT = frozenset[FinishReason | None]({"context_length", "paused", "error", None})  # None: nobody said why it ended
 
 
@@ -71,7 +72,7 @@ class Completion:
         self._include_usage = include_usage
         self._receipt = receipt
         self._created = int(time.time())
-        self._head = b""
+        self._head = self._said = b""
         self._calls = Calls()
 
     def whole(self, result: Result) -> dict[str, Any]:
@@ -92,12 +93,13 @@ class Completion:
         """The first chunk."""
         head = {"id": f"chatcmpl-{id}", "object": "chat.completion.chunk", "created": self._created, "model": model}
         self._head = b"data: " + dumped(head)[:-1]
+        self._said = self._head + b',"choices":[{"index":0,"delta":{"content":'
         return self._chunk('{"role":"assistant","content":""}')
 
     def delta(self, delta: Delta, answer: AnswerSoFar) -> bytes:
         """What one delta becomes."""
         if delta.kind == "text":
-            return self._chunk('{"content":' + quoted(delta.text) + "}")
+            return b"%b%b%b" % (self._said, quoted(delta.text).encode("utf-8", "replace"), _SAID)
         if delta.kind == "reasoning":
             return self._chunk('{"reasoning_content":' + quoted(delta.text) + "}")
         return self._called(self._calls.grown(len(delta.text), answer))

@@ -6,6 +6,7 @@ until then every failure has its own status, after it an error event.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -79,18 +80,19 @@ class Door:
         shape = exchange.shape
         async with app.manager.stream(exchange.ask) as live:
             await send(_start(200, _EVENTS + receipt_header(live.id)))
-            events = shape.begin(live.id, live.model)
+            events, so_far = [shape.begin(live.id, live.model)], partial(getattr, live, "answer")
             try:
                 async for delta in live:
-                    events += shape.delta(delta, lambda: live.answer)
+                    if told := shape.delta(delta, so_far):
+                        events.append(told)
                     if events and not live.more:  # what came together leaves together
-                        await send(_more(events))
-                        events = b""
+                        await send(_more(b"".join(events)))
+                        events.clear()
                 last = shape.end(live.result)
                 self._house.answered(exchange.ask.caller, live.id)
             except Exception as error:  # noqa: BLE001 - the head is out: an event is all that can still be said
                 last = shape.broken(fault(error).body)
-            await send(_more(events + last))
+            await send(_more(b"".join((*events, last))))
         await send({"type": "http.response.body", "body": b""})
 
 
