@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic_core import to_json
+
 from providers.types import Answer, Delta, FinishReason, ToolCall, Usage
 from routing.contract import value_of
 from routing.types import Result
@@ -24,7 +26,10 @@ _CUT = frozenset[FinishReason | None]({"context_length", "paused", "error", None
 
 def dumped(value: Any) -> bytes:
     """A JSON document as bytes; half a surrogate pair becomes a question mark."""
-    return encode(value).encode("utf-8", "replace")
+    try:
+        return to_json(value)
+    except ValueError:  # the half pair
+        return encode(value).encode("utf-8", "replace")
 
 
 def usage(used: Usage) -> dict[str, Any]:
