@@ -19,6 +19,7 @@ from routing.errors import InvalidRequest
 from routing.seen import Ids
 from routing.store.sqlite.locks import taken
 from routing.types import Ask
+from server.complaints import complaints
 from server.mcp import scrub
 from server.tools.generate import Generate, ask_of, structure
 from server.tools.results import facts
@@ -148,11 +149,9 @@ def _ask(said: dict[str, Any], defaults: Defaults) -> Ask:
     try:
         return ask_of(Generate.model_validate({**defaults.arguments, **said}), defaults.caller)
     except ValidationError as fault:
-        first = fault.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InvalidRequest(
-            f"{where}: {first['msg']}", hint="the arguments are those of generate; `plenum ask --help`"
-        ) from None
+        place, what = complaints(fault, Generate, said)[0]
+        hint = "the arguments are those of generate; `plenum ask --help`"
+        raise InvalidRequest(f"`{place}` {what}", hint=hint) from None
 
 
 def written(done: Done, batch: str) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from typing import Any
 import typer
 
 from routing.errors import Refusal
+from routing.store.faults import StoreFault
 from server.config import ConfigFault
+from server.tools.results import sentences
 
 # Exit codes of the contract's §1 by refusal code.
 EXITS = {
@@ -61,16 +63,21 @@ class Exit(Exception):
 
 def run(argv: Sequence[str]) -> int:
     """Parse and run one command; answers the exit status."""
-    common, rest = split(argv)
+    common = Common("--json" in argv)
     try:
+        common, rest = split(argv)
         return _invoke(common, rest)
     except ConfigFault as fault:
         return _fail(2, "configuration", str(fault), common)
     except Refusal as refusal:
-        words = f"{refusal.message} {refusal.hint}".strip()
-        return _fail(EXITS.get(refusal.code, 1), refusal.code, words, common)
+        return _fail(EXITS.get(refusal.code, 1), refusal.code, sentences(refusal.message, refusal.hint), common)
     except Exit as leave:
         return _fail(leave.status, CODES.get(leave.status, "unexpected"), str(leave), common)
+    except StoreFault as fault:
+        return _fail(2, "configuration", sentences(str(fault), fault.hint), common)
+    except OSError as fault:
+        why = f"A file or folder of Plenum's cannot be used ({fault.strerror or type(fault).__name__})."
+        return _fail(2, "configuration", f"{why} Make its folders writable; `plenum doctor` looks at them.", common)
     except Exception as fault:
         if os.environ.get("PLENUM_LOG") == "debug":
             raise
@@ -114,7 +121,7 @@ def _invoked_for_a_program(command: Any, common: Common, rest: list[str]) -> int
 
 
 def split(argv: Sequence[str]) -> tuple[Common, list[str]]:
-    """Take out what every subcommand takes; what follows `--` is left alone."""
+    """Take out what every subcommand takes; what follows `--` is left alone. Raises Exit(2)."""
     as_json, config, rest = False, None, list[str]()
     words = iter(argv)
     for word in words:
@@ -123,11 +130,13 @@ def split(argv: Sequence[str]) -> tuple[Common, list[str]]:
         elif word == "--json":
             as_json = True
         elif word == "--config":
-            config = next(words, None)
+            config = next(words, "")
         elif word.startswith("--config="):
             config = word.partition("=")[2]
         else:
             rest.append(word)
+    if config == "":
+        raise Exit(2, "--config needs a file, as in `--config plenum.toml`.")
     return Common(as_json, Path(config).expanduser() if config else None), ["version"] if "--version" in rest else rest
 
 

@@ -8,12 +8,15 @@ from typing import Annotated, Any, TypeVar
 
 import anyio
 import typer
+from pydantic import ValidationError
 
 from routing.types import Ask, Receipt
 from server import receipts
 from server.app import App, opener
+from server.complaints import complaints
 from server.config.world import world
-from server.tools.generate import Generate, ask_of, closing, structure
+from server.mcp.exact import Arguments
+from server.tools.generate import Generate, ask_of, closing, decided, structure
 from server.tools.list_models import ListModels, listing
 
 from . import Common, Exit
@@ -21,6 +24,7 @@ from . import Common, Exit
 CALLER = "shell"
 STARTING_S = 10.0  # a command finds no upstream running: those it names may start
 T = TypeVar("T")
+A = TypeVar("A", bound=Arguments)
 
 
 def register(app: typer.Typer, common: Common) -> None:
@@ -85,12 +89,12 @@ async def opened(common: Common, work: Callable[[App], Any], demo: bool = False)
 
 def run_ask(said: dict[str, Any], common: Common, *, demo: bool) -> None:
     """Ask as told; print as the terminal wants it."""
-    arguments = Generate.model_validate({k: v for k, v in said.items() if v is not None})
+    arguments = accepted(Generate, {k: v for k, v in said.items() if v is not None})
     ask = ask_of(arguments, CALLER)
 
     async def _explained(app: App) -> None:
         receipt = await app.manager.explain(ask)
-        common.show({"decision": receipts.as_json(receipt)}, explanation(receipt))
+        common.show(decided(receipt), explanation(receipt))
 
     async def _whole(app: App) -> None:
         await app.context.settled(ask, STARTING_S)
@@ -102,6 +106,15 @@ def run_ask(said: dict[str, Any], common: Common, *, demo: bool) -> None:
         await _streamed(app, ask)
 
     anyio.run(opened, common, _explained if arguments.explain else _whole if common.as_json else _live, demo)
+
+
+def accepted(model: type[A], said: dict[str, Any]) -> A:
+    """The options as the tool's arguments. Raises Exit(2) that names the option."""
+    try:
+        return model.model_validate(said)
+    except ValidationError as fault:
+        place, what = complaints(fault, model, said)[0]
+        raise Exit(2, f"--{place.rpartition('.')[2].replace('_', '-')} {what}.") from None
 
 
 async def _streamed(app: App, ask: Ask) -> None:

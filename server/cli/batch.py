@@ -76,8 +76,9 @@ def batch(
 
 def _named(file: Path, defaults: Defaults, *, anew: bool) -> str:
     try:
+        file.open("rb").close()
         return fresh(name_of(file, defaults)) if anew else name_of(file, defaults)
-    except OSError:
+    except OSError:  # a folder too
         raise Exit(2, f"{file} cannot be read. Name a file with one JSON object a line.") from None
 
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import anyio
 import typer
 
-from routing.errors import InvalidRequest
 from routing.events import Progressed
 from routing.fusion.wording import page
 from server import receipts
@@ -17,7 +16,7 @@ from server.app import App
 from server.tools.fuse import Fuse, ask_of, whole
 
 from . import Common, Exit
-from .ask import CALLER, opened, read_schema
+from .ask import CALLER, accepted, opened, read_schema
 
 
 def register(app: typer.Typer, common: Common) -> None:
@@ -62,7 +61,7 @@ def fuse(
 
 def run_fuse(said: dict[str, Any], common: Common, *, demo: bool) -> None:
     """Fuse as told; the answer to stdout, the line below it and the reasons to stderr."""
-    arguments = _arguments(said)
+    arguments = accepted(Fuse, said)
     ask = whole(arguments, ask_of(arguments, CALLER))
 
     def _tell(progress: Progressed) -> None:
@@ -82,17 +81,6 @@ def run_fuse(said: dict[str, Any], common: Common, *, demo: bool) -> None:
         print(shown[at:], file=sys.stderr)
 
     anyio.run(opened, common, _fused, demo)
-
-
-def _arguments(said: dict[str, Any]) -> Fuse:
-    from pydantic import ValidationError
-
-    try:
-        return Fuse.model_validate(said)
-    except ValidationError as fault:
-        first = fault.errors(include_input=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        raise InvalidRequest(f"{place}: {first['msg']}", hint="see `plenum fuse --help`") from None
 
 
 def feedback(

@@ -31,7 +31,7 @@ def world(config: Path | None = None) -> World:
 
 def _folders(environment: Mapping[str, str]) -> Folders:
     if home := clean(environment.get("PLENUM_HOME")):
-        return Folders(Path(home), Path(home))
+        return Folders(Path(home).expanduser(), Path(home).expanduser())
     from platformdirs import PlatformDirs
 
     dirs = PlatformDirs("plenum", appauthor=False)

@@ -16,11 +16,14 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetad
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from server.complaints import UNKNOWN, complaints
+
 from . import scrub
 
 Outcome = CallToolResult | InputRequiredResult
 Asked = ServerRequestContext[Any, Any]  # the call, as the SDK has it: who asks, and over what
 Handler = Callable[[Any, Asked], Awaitable[Outcome]]
+MOST = 5  # faults told of one call
 
 
 class Arguments(BaseModel):
@@ -122,35 +125,14 @@ def validated(model: type[Arguments], arguments: Mapping[str, Any]) -> Arguments
     try:
         return model.model_validate(given)
     except ValidationError as fault:
-        faults = [_said(model, dict(error)) for error in fault.errors(include_input=False, include_url=False)[:5]]
-        raise BadArguments("; ".join(faults) + ".") from None
+        found = complaints(fault, model, given, MOST)
+        raise BadArguments("; ".join(_said(place, what) for place, what in found) + ".") from None
 
 
-def _said(model: type[Arguments], error: dict[str, Any]) -> str:
-    place = ".".join(str(step)[:40] for step in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"unknown argument `{place}`{_nearest(model, error['loc'])}"
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return f"`{place}` {message}" if place else message
-
-
-def _nearest(model: type[BaseModel], path: tuple[str | int, ...]) -> str:
-    from difflib import get_close_matches
-
-    fields = model.model_fields
-    for step in path[:-1]:
-        inner = _models_in(fields[str(step)].annotation) if str(step) in fields else []
-        fields = inner[0].model_fields if inner else fields
-    near = get_close_matches(str(path[-1]), fields, 1, 0.5)
-    return f" (did you mean `{near[0]}`?)" if near else f" (there are: {', '.join(fields)})"
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    from typing import get_args
-
-    if isinstance(annotation, type):
-        return [annotation] if issubclass(annotation, BaseModel) else []
-    return [found for part in get_args(annotation) for found in _models_in(part)]
+def _said(place: str, what: str) -> str:
+    if what.startswith(UNKNOWN):
+        return f"unknown argument `{place}`{what.removeprefix(UNKNOWN)}"
+    return f"`{place}` {what}" if place else what
 
 
 def schema(model: type[BaseModel]) -> dict[str, Any]:

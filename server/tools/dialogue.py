@@ -57,6 +57,8 @@ def turns(prompt: str, messages: list[Turn], images: list[str]) -> tuple[tuple[M
     spoken = [turn for turn in messages if turn.role != "system"]
     if not spoken or spoken[-1].role == "assistant":
         raise InvalidRequest("`messages` must end with a user or tool turn.", hint="Add what to answer.")
+    if spoken[-1].role == "user" and not (spoken[-1].content.strip() or pictures):
+        raise InvalidRequest("The last turn of `messages` says nothing.", hint="Put what to answer into its `content`.")
     sent = [Message(turn.role, _parts(turn)) for turn in spoken]
     if pictures:
         at = max((i for i, message in enumerate(sent) if message.role == "user"), default=len(sent) - 1)

@@ -125,7 +125,8 @@ async def _handle(house: House, arguments: Generate, request: Asked) -> Outcome:
     ask = ask_of(arguments, caller)
     app = await house.app()
     if arguments.explain:
-        return explained(await app.manager.explain(ask))
+        receipt = await app.manager.explain(ask)
+        return results.data(decided(receipt), receipt)
 
     async def attempt(ask: Ask) -> Outcome:
         return await call.carried(app, "generate", ask, partial(app.manager.generate, ask))
@@ -194,10 +195,10 @@ def digest(arguments: Arguments) -> str:
     return hashlib.sha256(_SORTED.encode(said).encode()).hexdigest()
 
 
-def explained(receipt: Receipt) -> Outcome:
+def decided(receipt: Receipt) -> dict[str, Any]:
     """Who would be asked, and why."""
     candidates = [{"model": name, "score": round(score, 4)} for name, score in receipt.candidates]
-    return results.data({"decision": receipts.as_json(receipt), "candidates": candidates}, receipt)
+    return {"decision": receipts.as_json(receipt), "candidates": candidates}
 
 
 def running(job: Job, arguments: Generate) -> Outcome:

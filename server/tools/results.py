@@ -87,6 +87,17 @@ def _words(refusal: Refusal, error: Mapping[str, Any]) -> str:
     return scrub.told(" ".join(parts)) + "\n"
 
 
+def sentences(message: str, hint: str = "") -> str:
+    """What happened and what to do, as whole sentences: for a shell, or a field that holds nothing else."""
+    return " ".join(_sentence(text) for text in (message, hint) if text)
+
+
+def _sentence(text: str) -> str:
+    first = text.partition(" ")[0]
+    begun = text if text.endswith(".") or not first.isalpha() else text[:1].upper() + text[1:]  # `sim/fast` is a name
+    return begun if begun.endswith((".", "!", "?")) else f"{begun}."
+
+
 def _next(call: Next | None) -> dict[str, Any] | None:
     return None if call is None else {"tool": call.tool, "arguments": dict(call.arguments)}
 

@@ -3,6 +3,7 @@
 A parameter Plenum cannot honour and that would change the answer is refused; one it merely has no use for is passed over.
 """
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from providers.types import Capability, Request
 from routing.errors import InvalidRequest
 from routing.types import Ask, CacheMode
+from server.complaints import complaints
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -95,16 +97,16 @@ def parsed(model: type[M], raw: bytes) -> M:
     try:
         return model.model_validate_json(raw)
     except ValidationError as fault:
-        errors = fault.errors(include_input=False, include_url=False, include_context=False)[:3]
-        places = [_place(error["loc"]) for error in errors]
-        told = "; ".join(
-            f"{place}: {error['msg']}" if place else error["msg"] for place, error in zip(places, errors, strict=True)
-        )
-        raise BadField(places[0], f"Invalid body: {told}", "Correct what is named and send it again.") from None
+        found = complaints(fault, model, _json(raw))
+        told = "; ".join(f"`{place}` {what}" if place else what for place, what in found)
+        raise BadField(found[0][0], f"Invalid body: {told}.", "Correct what is named and send it again.") from None
 
 
-def _place(path: tuple[str | int, ...]) -> str:
-    return ".".join(str(step)[:40] for step in path)
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
 
 
 def refuse(body: BaseModel, unsupported: Mapping[str, tuple[Any, ...]]) -> None:

@@ -63,11 +63,9 @@ def fault(error: Exception) -> Fault:
 
 def _said(refusal: Refusal, kind: Kind) -> dict[str, Any]:
     facts = results.facts(refusal)
-    message = refusal.message[:1].upper() + refusal.message[1:]
-    hint = refusal.hint[:1].upper() + refusal.hint[1:]
     own = {"code": facts["code"], "retryable": facts["retryable"], "retry_after_s": facts["retry_after_s"]}
     return {
-        "message": f"{message.rstrip('.')}. {hint}".strip() if hint else message,
+        "message": results.sentences(refusal.message, refusal.hint),
         "type": kind.type,
         "param": getattr(refusal, "param", None),
         "code": kind.code or refusal.code,

@@ -60,3 +60,46 @@ def test_trusting_a_project_lasts_until_its_file_changes(plenum, tmp_path: Path)
     assert "plenum config trust" in json.loads(before.stdout)["warnings"][0]
     assert plenum("config", "trust", PLENUM_HOME=str(home)).returncode == 0
     assert json.loads(plenum("config", "check", "--json", PLENUM_HOME=str(home)).stdout)["warnings"] == []
+
+
+def test_an_option_that_wants_a_file_and_gets_none_is_wrong_usage(plenum) -> None:
+    for words in (("ask", "hi", "--config"), ("serve", "--config"), ("config", "check", "--config=")):
+        done = plenum(*words)
+        assert (done.returncode, done.stdout) == (2, "") and "--config needs a file" in done.stderr
+
+
+def test_an_argument_the_tool_does_not_take_is_wrong_usage_and_named_as_an_option(plenum) -> None:
+    done = plenum("ask", "hi", "--demo", "--cache", "sometimes", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["message"] == "--cache should be 'use', 'refresh' or 'off'."
+
+
+def test_what_happened_and_what_to_do_are_two_sentences(plenum) -> None:
+    done = plenum("ask", "hi", "--demo", "--strategy", "cheep")
+    assert done.returncode == 2
+    assert done.stderr.startswith("There is no strategy 'cheep'. Use one of balanced, ")
+
+
+def test_a_folder_in_place_of_a_batch_is_wrong_usage(plenum, tmp_path: Path) -> None:
+    done = plenum("batch", str(tmp_path), "--demo")
+    assert done.returncode == 2 and "cannot be read" in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_a_fault_with_a_remedy(plenum, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    for words in (("init",), ("tokens", "create", "x"), ("forget", "x"), ("ask", "hi", "--demo")):
+        done = plenum(*words, PLENUM_HOME=str(tmp_path / "home"))
+        assert done.returncode == 2, words
+        assert "folder" in done.stderr and "unexpected" not in done.stderr, words
+
+
+def test_a_home_may_begin_with_a_tilde_as_hosts_pass_it_on(plenum, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "plenum.toml").write_text("[routing]\nstratgy = 1\n")
+    done = plenum("config", "check", HOME=str(tmp_path), PLENUM_HOME="~/there")
+    assert done.returncode == 2 and "strategy" in done.stdout
+
+
+def test_a_decision_for_a_program_names_its_candidates_as_the_tool_does(plenum) -> None:
+    told = json.loads(plenum("ask", "hi", "--demo", "--explain", "--json").stdout)
+    assert set(told) == {"decision", "candidates"} and told["candidates"][0]["model"].startswith("sim")
