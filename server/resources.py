@@ -4,8 +4,10 @@ Everything with an id belongs to the caller who asked; others read "not found". 
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass, replace
+from difflib import get_close_matches
+from functools import partial
 from typing import Any, cast
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -44,27 +46,29 @@ def _fixed(server: MCPServer[House], house: House) -> None:
 
 
 def _by_name(server: MCPServer[House], house: House) -> None:
-    @server.resource("plenum://models/{provider}/{+model}", title="One model", mime_type="application/json")
+    named = partial(server.resource, mime_type="application/json")
+
+    @named("plenum://models/{provider}/{+model}", name="model", title="One model")
     async def _model(provider: str, model: str) -> str:  # pyright: ignore[reportUnusedFunction]
         return await _read(house, lambda app: one_model(app, provider, model))
 
-    @server.resource("plenum://providers/{name}", title="How one provider does", mime_type="application/json")
+    @named("plenum://providers/{name}", name="provider", title="How one provider does")
     async def _provider(name: str, ctx: Ctx) -> str:  # pyright: ignore[reportUnusedFunction]
         return await _read(house, lambda app: one_provider(app, name, callers.only(ctx.request_context)))
 
-    @server.resource(
-        "plenum://costs/{period}", title="Spending: today, 7d, 30d, month, all", mime_type="application/json"
-    )
+    @named("plenum://costs/{period}", name="costs", title="Spending: today, 7d, 30d, month, all")
     async def _costs(period: str, ctx: Ctx) -> str:  # pyright: ignore[reportUnusedFunction]
         return await _read(house, lambda app: spending(app, period, callers.only(ctx.request_context)))
 
 
 def _by_id(server: MCPServer[House], house: House) -> None:
-    @server.resource("plenum://decisions/{id}", title="Why this model: the receipt", mime_type="application/json")
+    named = partial(server.resource, mime_type="application/json")
+
+    @named("plenum://decisions/{id}", name="decision", title="Why this model: the receipt")
     async def _decision(id: str, ctx: Ctx) -> str:  # noqa: A002 # pyright: ignore[reportUnusedFunction]
         return await _read(house, lambda app: decision(app, id, callers.name(ctx.request_context)))
 
-    @server.resource("plenum://answers/{id}", title="An answer's full text", mime_type="application/json")
+    @named("plenum://answers/{id}", name="answer", title="An answer's full text")
     async def _answer(id: str, ctx: Ctx) -> str:  # noqa: A002 # pyright: ignore[reportUnusedFunction]
         return await _read(house, lambda app: answer(app, id, callers.name(ctx.request_context)))
 
@@ -84,10 +88,18 @@ async def models(app: Any) -> Any:
 
 async def one_model(app: Any, provider: str, model: str) -> Any:
     """One deployment."""
-    for deployment in cast("list[Deployment]", app.directory.deployments()):
+    every = cast("list[Deployment]", app.directory.deployments())
+    for deployment in every:
         if (deployment.provider, deployment.model) == (provider, model):
             return described(app, deployment)
-    raise ResourceNotFoundError(f"There is no model {provider}/{model} here.")
+    raise ResourceNotFoundError(_no("model", f"{provider}/{model}", [deployment.name for deployment in every]))
+
+
+def _no(kind: str, name: str, names: Sequence[str]) -> str:
+    meant = get_close_matches(name, names, 1, 0.5)
+    return f"There is no {kind} {name} here. " + (
+        f"Did you mean {meant[0]}?" if meant else f"plenum://{kind}s lists all."
+    )
 
 
 async def providers(app: Any, caller: str | None = None) -> Any:
@@ -105,7 +117,7 @@ async def one_provider(app: Any, name: str, caller: str | None = None) -> Any:
 def _provider(app: Any, name: str, spent: Mapping[str, float] | None) -> dict[str, Any]:
     own: list[Deployment] = [d for d in app.directory.deployments() if d.provider == name]
     if not own:
-        raise ResourceNotFoundError(f"There is no provider {name} here.")
+        raise ResourceNotFoundError(_no("provider", name, sorted({d.provider for d in app.directory.deployments()})))
     barriers = app.guard.show() if app.guard is not None else ()
     limiter = app.gate.view(own[0].endpoint) if app.gate is not None else None
     found = _health(app, name, barriers, limiter)

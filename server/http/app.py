@@ -9,6 +9,7 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,6 +18,7 @@ from server.house import House
 from . import doors
 from .carrying import Carrying
 from .guard import Address, Guard, Verifier
+from .plainly import Plainly, missed
 from .protected import Protected
 from .scopes import Scoped
 
@@ -39,7 +41,8 @@ def application(
     )
     inner.router.routes.extend(found(house))
     challenge = Protected(house).challenge
-    borders = Scoped(Carrying(Direct(inner)), challenge)
+    inner.add_exception_handler(HTTPException, missed)
+    borders = Scoped(Carrying(Plainly(Direct(inner))), challenge)
     return Guard(RequestBodyLimitMiddleware(borders, LONGEST_BODY), address, verifier, challenge)
 
 

@@ -149,11 +149,18 @@ class Guard:
                 await self._challenge(scope, "generate"),
             ]
             challenge = f"Bearer {', '.join(filter(None, said))}"
-            return Refused(401, "A bearer token is needed: `plenum tokens create NAME`.", challenge)
+            return Refused(401, _wanted(scope), challenge)
         scope["plenum.principal"] = principal
         scope["plenum.caller"] = principal.name
         scope["user"] = doors.identity(principal.name, principal.scopes)
         return None
+
+
+def _wanted(scope: Scope) -> str:
+    if scope["path"] == "/" and scope.get("query_string", b"").startswith(b"link="):
+        again = "`plenum dashboard` and every start of `plenum serve --http` make a new one"
+        return f"This link opens once, and did, or is of another server: {again}."
+    return "A bearer token is needed: `plenum tokens create NAME`."
 
 
 @dataclass(frozen=True, slots=True)

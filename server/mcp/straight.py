@@ -16,19 +16,24 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from .doors import lowlevel
 from .exact import ExactTool
+from .known import Known
 
 
 class Straight:
-    """A middleware that answers `tools/call` for `tools`; everything else goes on."""
+    """A middleware that answers `tools/call` for `tools`, and for names nobody has; everything else goes on."""
 
     def __init__(self, server: MCPServer[Any], tools: Iterable[ExactTool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
+        self._known = Known(server)
         self._stamp = {SERVER_INFO_META_KEY: lowlevel(server).server_info_stamp}
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer, or let the next one do so."""
-        params = (ctx.params if ctx.method == "tools/call" else None) or {}
-        tool = self._tools.get(name) if isinstance(name := params.get("name"), str) else None
+        params = ctx.params or {}
+        name = params.get("name") if ctx.method == "tools/call" else None
+        tool = self._tools.get(name) if isinstance(name, str) else None
+        if tool is None:
+            await self._known.check(ctx.method, params)
         if tool is None or ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             return await call_next(ctx)
         validate_client_request(ctx.method, ctx.protocol_version, params)

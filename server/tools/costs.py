@@ -30,6 +30,7 @@ _OUTPUT = {
     },
     "required": ["summary", "total_usd", "calls", "groups", "budgets", "recommendations"],
 }
+EARLIEST, LATEST = date(1970, 1, 2), date(9999, 1, 1)  # whose midnights every time zone has
 LABEL = Label("costs", "What was spent", idempotent=True, output=_OUTPUT, meta=VIEW)
 
 
@@ -65,10 +66,11 @@ def query(accountant: Accountant, arguments: Costs) -> Query:
         return accountant.period(arguments.period, arguments.group_by)
     zone = accountant.known.plan().zone
     last = arguments.until or datetime.fromtimestamp(accountant.known.clock(), UTC).date() + timedelta(days=1)
-    first = arguments.since or date(1970, 1, 2)
+    first = arguments.since or EARLIEST
     if first > last:
         raise InvalidRequest("`from` is later than `to`.", hint="Swap them.")
     label = f"{first.isoformat()} to {last.isoformat()}"
+    first, last = max(first, EARLIEST), min(last, LATEST)
     return Query(midnight(first, zone), midnight(last + timedelta(days=1), zone), label, arguments.group_by)
 
 

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from providers.catalog.rows import canonical
 from providers.types import Capability
 from routing.types import Deployment
+from server.complaints import near
 from server.house import House
 from server.mcp.exact import Arguments, Asked, ExactTool, Label, Outcome, Whole, tool
 
@@ -55,7 +57,9 @@ def listing(app: Any, arguments: ListModels) -> dict[str, Any]:
     shown = found[: arguments.limit]
     usable = sum(state in ("available", "degraded") for state in states.values())
     summary = f"{len(found)} models match, {usable} can be asked now."
-    if not known:
+    if known and not found:
+        summary = _nobody(known, arguments)
+    elif not known:
         summary = "No model is configured. Run `plenum keys set openai`, start Ollama, or serve with --demo."
     elif len(found) > len(shown):
         summary += f" The first {len(shown)} are shown; narrow with provider, query, require or max_price."
@@ -64,6 +68,20 @@ def listing(app: Any, arguments: ListModels) -> dict[str, Any]:
         "models": [described(app, deployment) for deployment in shown],
         "omitted": len(found) - len(shown),
     }
+
+
+def _nobody(known: Sequence[Deployment], wanted: ListModels) -> str:
+    """Why the list is empty, and what to ask instead."""
+    providers, name = (
+        sorted({deployment.provider for deployment in known}),
+        canonical(wanted.provider.removesuffix("/")),
+    )
+    if name and name not in providers:
+        return f"No provider is named {name!r}{near(name, providers)}."
+    fits = [d for d in known if _matches(d, wanted.model_copy(update={"query": ""}))]
+    if wanted.query and fits:
+        return f"No model's name holds {wanted.query!r}{near(wanted.query, [d.model for d in fits])}."
+    return "0 models match. Leave out provider, query, require or max_price."
 
 
 def described(app: Any, deployment: Deployment) -> dict[str, Any]:
@@ -103,7 +121,7 @@ def health(app: Any, deployment: Deployment) -> dict[str, Any]:
 def _matches(deployment: Deployment, wanted: ListModels) -> bool:
     price = deployment.price.output if deployment.price else 0.0
     return (
-        (not wanted.provider or deployment.provider == wanted.provider.removesuffix("/"))
+        (not wanted.provider or deployment.provider == canonical(wanted.provider.removesuffix("/")))
         and set(wanted.require) <= deployment.card.capabilities
         and (wanted.max_price is None or price <= wanted.max_price)
         and wanted.query.lower() in f"{deployment.name} {deployment.group}".lower()

@@ -83,6 +83,59 @@ async def test_hostile_bodies_get_an_error_in_openais_form_and_never_an_echo(tmp
         assert not await here.log()
 
 
+TOLD = {
+    "messages.0.content.0` needs a `type` that is one of 'text', 'image_url'": (
+        "chat/completions",
+        "a part nobody has",
+    ),
+    "plenum.stratgy` is not known (did you mean `strategy`?)": ("chat/completions", "a typo in our extension"),
+    "input.0.type` should be 'function_call' or ": ("responses", "an item nobody has"),
+    "input.0` should be a valid string": ("embeddings", "tokens"),
+}
+BODIES = {
+    "a part nobody has": HOSTILE["a part nobody has"][0],
+    "a typo in our extension": b'{"messages":[{"role":"user","content":"x"}],"plenum":{"stratgy":"cost"}}',
+    "an item nobody has": b'{"input":[{"type":"foo"}]}',
+    "tokens": b'{"model":"one/embed","input":[1,2]}',
+}
+
+
+async def test_a_fault_of_a_body_is_named_where_it_stands_and_in_no_frameworks_words(tmp_path: Path) -> None:
+    async with behind(tmp_path) as here:
+        for told, (path, name) in TOLD.items():
+            found, text = await post(here.port, BODIES[name], path=f"/v1/{path}")
+            message = json.loads(text)["error"]["message"]
+            assert found == 400 and told in message and "[" not in message, name
+
+
+async def test_what_is_not_served_is_said_in_the_form_of_every_other_error(tmp_path: Path) -> None:
+    async with behind(tmp_path) as here:
+        head = f"Host: 127.0.0.1:{here.port}\r\nAuthorization: Bearer secret\r\nConnection: close\r\n\r\n".encode()
+        for line, number, told in (
+            (b"GET /v1/files HTTP/1.1\r\n", 404, "Nothing is served at this path. There are /mcp, "),
+            (b"DELETE /v1/models HTTP/1.1\r\n", 405, "This path does not take DELETE, but "),
+        ):
+            answer = await send(here.port, line + head)
+            error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+            assert (status(answer), error["code"]) == (number, number) and error["message"].startswith(told)
+
+
+async def test_a_models_name_is_told_as_it_is_written(tmp_path: Path) -> None:
+    async with behind(tmp_path) as here:
+        body = json.dumps({**chat(), "model": "sim/fsat"}).encode()
+        found, text = await post(here.port, body, path="/v1/chat/completions")
+    assert found == 404 and json.loads(text)["error"]["message"].startswith(
+        "sim has no model 'fsat'. Did you mean sim/fast"
+    )
+
+
+async def test_a_legacy_clients_broken_message_is_not_answered_with_what_it_sent(tmp_path: Path) -> None:
+    async with behind(tmp_path) as here:
+        found, text = await post(here.port, b'{"jsonrpc":"1.0","canary":"canary"}')
+    assert found == 400 and b"canary" not in text and b"pydantic" not in text
+    assert json.loads(text)["error"]["code"] == -32600
+
+
 async def test_only_posts_are_taken_and_bodies_are_bounded(tmp_path: Path) -> None:
     async with behind(tmp_path) as here:
         head = f"Host: 127.0.0.1:{here.port}\r\nAuthorization: Bearer secret\r\nConnection: close\r\n\r\n".encode()
@@ -178,7 +231,7 @@ async def test_each_refusal_has_the_status_its_clients_handle_best(kind) -> None
     told = fault(kind("why not", hint="do this", after=2.4))
     headers = dict(told.headers)
     assert told.status == STATUSES[kind]
-    assert told.body["error"]["message"] == "Why not. Do this"
+    assert told.body["error"]["message"] == "Why not. Do this."
     assert (b"x-should-retry" in headers) == (told.status >= 429 and not kind.retryable)
     assert headers.get(b"retry-after") == (b"3" if told.status >= 429 else None)
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import anyio
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
+from mcp.types import INVALID_PARAMS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -288,3 +289,49 @@ async def test_a_fault_nobody_foresaw_is_answered_without_its_text(caplog: pytes
     assert result.structured_content["error"]["code"] in CODES
     assert "canary" not in result.content[0].text + json.dumps(result.structured_content) + caplog.text
     assert "KeyError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"provider": "smi"}, "No provider is named 'smi' (did you mean `sim`?)."),
+        ({"query": "smrt"}, "No model's name holds 'smrt' (did you mean `smart`?)."),
+        ({"max_price": 0}, "0 models match. Leave out provider, query, require or max_price."),
+    ],
+)
+async def test_an_empty_list_says_why_and_what_to_ask_instead(asked: dict, told: str) -> None:
+    async with client() as session:
+        found = (await session.call_tool("list_models", asked)).structured_content
+    assert (found["models"], found["summary"]) == ([], told)
+
+
+@MODES
+async def test_a_tool_or_prompt_nobody_has_is_a_protocol_error_that_tells_the_nearest(mode: str) -> None:
+    async with client(mode=mode) as session:
+        with pytest.raises(MCPError, match="no tool `generat` .did you mean `generate`") as tool:
+            await session.call_tool("generat", {"prompt": "x"})
+        with pytest.raises(MCPError, match="no prompt `setle` .did you mean `settle`") as prompt:
+            await session.get_prompt("setle")
+    assert {tool.value.error.code, prompt.value.error.code} == {INVALID_PARAMS}
+
+
+@MODES
+async def test_a_prompt_without_what_it_needs_says_what_that_is(mode: str) -> None:
+    async with client(mode=mode) as session:
+        with pytest.raises(MCPError, match="`settle` needs `question`") as told:
+            await session.get_prompt("settle", {"options": "a"})
+        assert (await session.get_prompt("settle", {"question": "q"})).messages
+    assert told.value.error.code == INVALID_PARAMS
+
+
+async def test_what_cannot_be_read_tells_the_nearest_or_where_all_are() -> None:
+    async with client() as session:
+        for uri, told in {
+            "plenum://models/sim/smrt": "no model sim/smrt here. Did you mean sim/smart",
+            "plenum://providers/smi": "no provider smi here. Did you mean sim",
+            "plenum://providers/nobody": "plenum://providers lists all",
+        }.items():
+            with pytest.raises(MCPError, match=told):
+                await session.read_resource(uri)
+        templates = (await session.list_resource_templates()).resource_templates
+    assert [t.name for t in templates] == ["model", "provider", "costs", "decision", "answer"]
