@@ -25,6 +25,7 @@ from providers.types import Message, Price, Provider
 from routing.background import background
 from routing.cache.recall import ResponseCache
 from routing.conversations import Conversations
+from routing.costs.leases import leased
 from routing.costs.pricing import Tariffs
 from routing.costs.reports import Accountant, Known
 from routing.costs.tally import Tally
@@ -169,7 +170,11 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
         traffic,
         store,
         Counter(),
-        Tracker(store.ledger, Tariffs(cost_nano, partial(_found_price, newer)), observer=hub),
+        Tracker(
+            await stack.enter_async_context(leased(store.ledger)),
+            Tariffs(cost_nano, partial(_found_price, newer)),
+            observer=hub,
+        ),
         _recall(store, loaded.config, hub, sources, cache),
         sources,
         cache,

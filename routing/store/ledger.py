@@ -149,6 +149,17 @@ class Ledger(Protocol):
         """Book what an ask's one attempt came to, whoever made it: an open one is settled, an uncertain one corrected."""
         ...
 
+    def draw(self, lease: int, entry: Entry, closing: Closing, limits: Limits) -> Pending[Settled]:
+        """Book an attempt that has ended, once, and take what it cost out of the reservation it was promised by."""
+        ...
+
+    def release(self, lease: int, amount: int | None) -> Pending[bool]:
+        """Give back so much of what a reservation holds, or all (None): then it is as if it had never been.
+
+        False where there was none.
+        """
+        ...
+
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """What these windows have come to, as last committed."""
         ...

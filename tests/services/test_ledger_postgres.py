@@ -24,14 +24,14 @@ from routing.store.postgres.schema import MIGRATIONS
 from routing.store.tokens import Token
 from routing.types import Receipt, Result
 from tests.routing import test_recall, test_refusals
-from tests.routing.costs import test_reports, test_tracker
+from tests.routing.costs import test_leases, test_reports, test_tracker
 from tests.routing.money import Told, answer, ask, bill, dies, rows, spent, tracker
 from tests.routing.store import test_trials
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 
-for suite in (test_tracker, test_recall, test_refusals, test_reports, test_trials):
+for suite in (test_tracker, test_leases, test_recall, test_refusals, test_reports, test_trials):
     globals().update({name: test for name, test in vars(suite).items() if name.startswith("test_")})
 
 
@@ -70,6 +70,11 @@ async def another(shared_postgres):
 async def store(another):
     async with another() as found:
         yield found
+
+
+@pytest.fixture
+def another_store(another):
+    return another
 
 
 async def test_a_replica_not_heard_of_for_a_minute_is_dead_and_a_living_one_is_not(store, another):

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import blake2b
+from itertools import count
 from secrets import randbits
 from typing import Any
 
@@ -26,6 +28,8 @@ LEASE_S = 60.0  # a replica not heard of for so long is dead: its open attempts 
 RESERVE = "SELECT plenum.reserve($1, $2, $3::jsonb)"
 SETTLE = "SELECT plenum.settle($1, $2::jsonb)"
 AMEND = "SELECT plenum.amend($1, $2::jsonb)"
+DRAW = "SELECT plenum.draw($1, $2, $3, $4::jsonb, $5::jsonb)"
+RELEASE = "SELECT plenum.release($1, $2, $3)"
 RECLAIM = "SELECT plenum.reclaim($1, $2)"
 STANDING = """SELECT ARRAY[coalesce(b.spent, c.spent), coalesce(b.held, c.held)]
   FROM plenum.counted($1, $2, $3) c
@@ -40,6 +44,7 @@ class PostgresLedger:
         self._owner = owner
         self._open: dict[int, tuple[float, tuple[str, ...]]] = {}
         self._doubtful: set[int] = set()
+        self._turns = count(1)
 
     def reserve(self, entry: Entry, limits: Limits) -> Pending[Reserved]:
         """Hold in one step, or raise OverBudget."""
@@ -50,14 +55,23 @@ class PostgresLedger:
 
     def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
         """Book once."""
-        applied = limits(*self._open.pop(id)) if id in self._open else ()
-        told = [(limit, amount) for limit in applied for amount in sorted(limit.alerts)]
+        told = _thresholds(limits(*self._open.pop(id)) if id in self._open else ())
         return self._writer.submit(SETTLE, (id, _closed(closing, told)), lambda row: _settled(row, told), lasting=True)
 
     def amend(self, ask: str, closing: Closing, limits: Limits) -> Pending[Settled]:
         """Book what is known now. Whoever passes an alert by it is told with the next settlement."""
         del limits
         return self._writer.submit(AMEND, (ask, _closed(closing, ())), lambda row: _settled(row, ()), lasting=True)
+
+    def draw(self, lease: int, entry: Entry, closing: Closing, limits: Limits) -> Pending[Settled]:
+        """Book once: what is asked again, is asked under the same id."""
+        told = _thresholds(limits(entry.at, entry.scopes))
+        given = lease, _named(entry, self._owner), self._owner, json.dumps(_document(entry, ())), _closed(closing, told)
+        return self._writer.submit(DRAW, given, lambda row: _settled(row, told), lasting=True)
+
+    def release(self, lease: int, amount: int | None) -> Pending[bool]:
+        """Give back."""
+        return self._writer.submit(RELEASE, (lease, amount, next(self._turns)), bool, lasting=True)
 
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Sums after all that was submitted before; windows nobody has opened yet are counted from the attempts."""
@@ -101,6 +115,16 @@ class PostgresLedger:
         for id in doubtful:  # noqa: A001
             pending = self.settle(id, Closing("released", 0, "estimated"), limits)
             pending.then(lambda _, error, id=id: self._doubtful.add(id) if error else None)  # noqa: A006
+
+
+def _named(entry: Entry, owner: str) -> int:
+    """The id of an attempt that was not opened by one: 62 bits, the same however often it is asked for."""
+    named = f"{owner} {entry.ask} {entry.number} {entry.at!r}".encode()
+    return int.from_bytes(blake2b(named, digest_size=8).digest()) >> 2
+
+
+def _thresholds(limits: Sequence[Limit]) -> list[tuple[Limit, int]]:
+    return [(limit, amount) for limit in limits for amount in sorted(limit.alerts)]
 
 
 def _document(entry: Entry, limits: Sequence[Limit]) -> dict[str, Any]:

@@ -336,4 +336,58 @@ BEGIN
   RETURN settle(a.id, c);
 END $$;
 """,
+    """
+CREATE FUNCTION shrunk(a attempt, p_amount bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF a.state = 0 THEN
+    UPDATE attempt SET held = held - p_amount WHERE id = a.id;
+    PERFORM moved(scopes(a.provider, a.model, a.caller, a.task), a.at, -p_amount, 0);
+  ELSE  -- reclaimed, by whoever took its owner for dead
+    UPDATE attempt SET cost = cost - p_amount WHERE id = a.id;
+    PERFORM moved(scopes(a.provider, a.model, a.caller, a.task), a.at, 0, -p_amount);
+  END IF;
+END $$;
+
+CREATE FUNCTION release(p_id bigint, p_amount bigint, p_turn int) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE a attempt;
+BEGIN
+  SELECT * INTO a FROM attempt WHERE id = p_id AND state IN (0, 3);
+  IF NOT FOUND THEN RETURN false; END IF;
+  IF p_turn <= a.number THEN RETURN true; END IF;  -- a batch repeated after its connection was lost
+  PERFORM shrunk(a, least(coalesce(a.cost, a.held), p_amount));  -- with no amount: all of it
+  IF p_amount IS NULL THEN
+    DELETE FROM attempt WHERE id = p_id;
+  ELSE
+    UPDATE attempt SET number = p_turn WHERE id = p_id;
+  END IF;
+  RETURN true;
+END $$;
+
+CREATE FUNCTION draw(p_lease bigint, p_id bigint, p_owner text, e jsonb, c jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  a attempt; v_at float8 := (e->>'at')::float8; v_taken bigint := 0;
+  v_scopes text[] := scopes(e->>'provider', e->>'model', e->>'caller', e->>'task');
+BEGIN
+  IF EXISTS (SELECT 1 FROM attempt WHERE id = p_id) THEN  -- a batch repeated after its connection was lost
+    RETURN jsonb_build_object('standings', '[]'::jsonb, 'alerts', '[]'::jsonb);
+  END IF;
+  SELECT * INTO a FROM attempt WHERE id = p_lease AND state IN (0, 3);
+  IF FOUND THEN
+    v_taken := least(coalesce(a.cost, a.held), coalesce((c->>'cost')::bigint, 0));
+    IF a.state = 0 AND NOT EXISTS (SELECT 1 FROM budget WHERE scope = ANY(v_scopes)
+        AND (ends > a.at AND starts <= a.at) <> (ends > v_at AND starts <= v_at)) THEN
+      UPDATE attempt SET held = held - v_taken WHERE id = a.id;  -- held in the same windows, under another name
+    ELSE
+      PERFORM shrunk(a, v_taken);
+      PERFORM moved(v_scopes, v_at, v_taken, 0);
+    END IF;
+  END IF;
+  INSERT INTO attempt(id, owner, state, at, ask, number, part_of, caller, task, provider, model, asked, servers,
+    simulated, held, max_tokens, prefix, history)
+  VALUES (p_id, p_owner, 0, v_at, e->>'ask', (e->>'number')::int, e->>'part_of', e->>'caller', e->>'task',
+    e->>'provider', e->>'model', e->>'asked', e->>'servers', (e->>'simulated')::boolean, v_taken,
+    (e->>'max_tokens')::bigint, e->>'prefix', (e->>'history')::int);
+  RETURN settle(p_id, c);
+END $$;
+""",
 )

@@ -1,6 +1,7 @@
 """The ledger in SQL: every function runs inside the writer's transaction and is all or nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..ledger import (
     STATES,
@@ -30,6 +31,9 @@ INSERT = """INSERT INTO attempt(owner, state, at, ask, number, part_of, caller, 
 CLOSE = """UPDATE attempt SET state = ?, latency = ?, cost = ?, basis = ?, price = ?, model_returned = ?, ok = ?,
   computed = ?, input = ?, output = ?, cached_input = ?, cache_write = ?, reasoning = ? WHERE id = ? AND state = 0
   RETURNING held, at, provider, model, caller, task"""
+BOOKED = "SELECT 1 FROM attempt WHERE ask = ? AND number = ? AND at = ? AND owner = ?"
+PROMISED = "SELECT state, coalesce(cost, held), at, provider, model, caller, task FROM attempt WHERE id = ? AND state IN (0, 3)"
+TAKE = {0: "UPDATE attempt SET held = held - ? WHERE id = ?", 3: "UPDATE attempt SET cost = cost - ? WHERE id = ?"}
 STANDING = "SELECT spent, held FROM budget WHERE scope = ? AND ends = ? AND starts = ?"
 UNSURE = """SELECT id, state, held, coalesce(cost, 0), at, provider, model, caller, task FROM attempt
   WHERE ask = ? AND state IN (0, 3) ORDER BY id DESC LIMIT 1"""
@@ -59,6 +63,15 @@ class SqliteLedger:
         """Book what is known now."""
         return self._writer.submit(lambda db: amend(db, self._sums, ask, closing, limits))
 
+    def draw(self, lease: int, entry: Entry, closing: Closing, limits: Limits) -> Pending[Settled]:
+        """Book once, in one transaction with the answer, which is kept in the same turn."""
+        promise = lease, entry, closing
+        return self._writer.submit(lambda db: draw(db, self._sums, self._owner.id, promise, limits))
+
+    def release(self, lease: int, amount: int | None) -> Pending[bool]:
+        """Give back."""
+        return self._writer.submit(lambda db: release(db, self._sums, lease, amount))
+
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
         """Committed sums; windows nobody has opened yet are counted from the attempts."""
         return tuple(_standing(self._reader, limit.window) or _count(self._reader, limit.window) for limit in limits)
@@ -80,10 +93,7 @@ def reserve(db: Database, sums: Sums, owner: str, entry: Entry, limits: Limits) 
         if 0 < entry.held > room:
             raise OverBudget(limit.window.scope, room, limit)
     used = tuple((envelope.id, _fit(db, envelope, entry.held)) for envelope in entry.envelopes)
-    row = (owner, at, entry.ask, entry.number, entry.part_of, entry.caller, entry.task, entry.provider, entry.model)
-    more = entry.asked, entry.servers, entry.simulated, entry.held, entry.max_tokens, entry.prefix, entry.history
-    db.execute(INSERT, (*row, *more))
-    sums.booked(at)
+    _open(db, sums, owner, entry if at == entry.at else replace(entry, at=at))
     sums.move(windows.values(), held=entry.held)
     return Reserved(db.last_insert_rowid(), tuple(s.standing() for s in windows.values()), used)
 
@@ -101,6 +111,38 @@ def settle(db: Database, sums: Sums, id: int, closing: Closing, limits: Limits) 
     windows = sums.of(names, at)
     sums.move(windows, spent=closing.cost or 0, held=-held)
     return Settled(True, tuple(s.standing() for s in windows), sums.passed(windows, limits(at, names)))
+
+
+def draw(db: Database, sums: Sums, owner: str, promise: tuple[int, Entry, Closing], limits: Limits) -> Settled:
+    """Take from the reservation what it cost, and book it in the windows of its own time."""
+    lease, entry, closing = promise
+    if db.execute(BOOKED, (entry.ask, entry.number, entry.at, owner)).get:
+        return Settled(fresh=False)
+    taken = _take(db, sums, lease, closing.cost or 0) or 0
+    _open(db, sums, owner, replace(entry, held=taken))
+    sums.move(sums.of(entry.scopes, entry.at), held=taken)
+    return settle(db, sums, db.last_insert_rowid(), closing, limits)
+
+
+def release(db: Database, sums: Sums, id: int, amount: int | None) -> bool:  # noqa: A002
+    """Give back; without an amount, all, and forget it."""
+    taken = _take(db, sums, id, amount)
+    if amount is None:
+        db.execute("DELETE FROM attempt WHERE id = ? AND state IN (0, 3)", (id,))
+    return taken is not None
+
+
+def _take(db: Database, sums: Sums, id: int, amount: int | None) -> int | None:  # noqa: A002
+    """Let a reservation hold so much less, or, reclaimed, have cost so much less. How much; None where there is none."""
+    row = db.execute(PROMISED, (id,)).fetchone()
+    if row is None:
+        return None
+    state, left, at, *who = row
+    taken = left if amount is None else min(amount, left)
+    if taken:
+        db.execute(TAKE[state], (taken, id))
+        sums.move(sums.of(scopes(*who), at), **{"spent" if state else "held": -taken})
+    return taken
 
 
 def amend(db: Database, sums: Sums, ask: str, closing: Closing, limits: Limits) -> Settled:
@@ -127,6 +169,13 @@ def reclaim(db: Database, sums: Sums, owner: Owner) -> int:
         reclaimed += len(opened)
         owner.bury(other)
     return reclaimed
+
+
+def _open(db: Database, sums: Sums, owner: str, entry: Entry) -> None:
+    who = owner, entry.at, entry.ask, entry.number, entry.part_of, entry.caller, entry.task, entry.provider, entry.model
+    more = entry.asked, entry.servers, entry.simulated, entry.held, entry.max_tokens, entry.prefix, entry.history
+    db.execute(INSERT, (*who, *more))
+    sums.booked(entry.at)
 
 
 def _time(sums: Sums, at: float) -> float:

@@ -1,0 +1,243 @@
+"""Leases: money held for calls to come, so that a call which others like it preceded waits for no commit.
+
+A reservation is durable before anything is sent: a commit, and on a server a round trip, before every call. Where calls of
+one deployment, caller and task follow each other, one more reservation is made beside them, for many: the lease. Later calls
+are promised their worst case out of it in memory, and what they cost is taken out of it as they are booked. So spent + held
+pass no cap, as ever, and what is sent is durably held, if not by name: of a process that dies, what its leases still hold is
+booked as uncertain.
+
+What a lease keeps from others is bounded: it is a twentieth of what the tightest budget has left at most, so there is none
+near an edge, and what nobody needed for a second is given back. Calls with a cap of their own, or with a person's word to
+go over one, reserve by themselves.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
+from uuid import uuid4
+
+from anyio import CancelScope
+
+from ..store.faults import StoreFault
+from ..store.ledger import Closing, Entry, Ledger, Limit, Limits, OverBudget, Reserved, Settled, Standing
+from ..store.pending import Pending
+
+FOLLOWS_S = 1.0  # a call that comes within this of one like it is followed by more, perhaps
+LOOK_S = 1.0  # what nobody needed for so long is given back
+FEWEST, MOST = 8, 1024  # calls a lease is for: twice as many each time one does not do
+SHARE = 20  # a lease is at most this part of what is left
+MANY = 1024  # kinds of calls that are remembered
+
+
+@dataclass(slots=True)
+class Lease:
+    """A reservation that calls are promised money out of. Amounts in nano-dollars."""
+
+    id: int
+    limits: Sequence[Limit]  # the budgets it was held in; it is worth nothing under others, or in their next window
+    amount: int
+    left: int  # that no call was promised
+    least: int  # the lowest that `left` has been since the last look
+    calls: int = 0  # that were promised something and are not booked
+    used: bool = True  # since the last look
+
+
+@dataclass(slots=True)
+class Demand:
+    """Calls that count in the same scopes: when the last one came, and what they are paid out of."""
+
+    at: float
+    calls: int = FEWEST  # that the next lease is for
+    coming: Pending[Reserved] | None = None
+    leases: list[Lease] = field(default_factory=list[Lease])
+    standings: Sequence[Standing] = ()  # of their budgets, as last told
+
+    def covering(self, amount: int, limits: Sequence[Limit]) -> Lease | None:
+        """The newest lease with that much left."""
+        for lease in reversed(self.leases):
+            if lease.left >= amount and lease.limits == limits:
+                return lease
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a call was promised, and by whom."""
+
+    entry: Entry
+    lease: Lease
+    demand: Demand
+
+
+class Leases:
+    """A `Ledger` over another. Belongs to one event loop; `clock` is monotonic seconds."""
+
+    def __init__(self, ledger: Ledger, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._demands: dict[tuple[str, ...], Demand] = {}
+        self._promised: dict[int, Promise] = {}
+        self._numbers = count(-1, -1)  # an engine's are positive
+        self._look_due: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.draw, self.release = ledger.draw, ledger.release
+        self.amend, self.standings, self.reclaim = ledger.amend, ledger.standings, ledger.reclaim
+
+    def reserve(self, entry: Entry, limits: Limits) -> Pending[Reserved]:
+        """Promise it out of a lease; else hold it, and a lease beside it if it follows one like it."""
+        if entry.envelopes or entry.extra:
+            return self._hold(entry, limits)
+        demand, now = self._demand(entry.scopes), self._clock()
+        follows, demand.at = now - demand.at < FOLLOWS_S, now
+        lease = demand.covering(entry.held, limits(entry.at, entry.scopes))
+        if lease is not None:
+            return self._promise(Promise(entry, lease, demand), limits)
+        pending = self._hold(entry, limits)
+        if follows:
+            pending.then(lambda reserved, _: self._after(demand, entry, limits, reserved))
+        return pending
+
+    def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002 - the protocol's word
+        """Book what it cost, out of its lease if it was promised."""
+        promise = self._promised.get(id)
+        if promise is None:
+            return self._ledger.settle(id, closing, limits)
+        pending = self._ledger.draw(promise.lease.id, promise.entry, closing, limits)
+        pending.then(lambda settled, _: self._booked(id, closing, settled))
+        return pending
+
+    async def aclose(self) -> None:
+        """Give back what no call was promised. Promises that are still out stay held, for whoever reclaims them."""
+        self._closed = True
+        if self._look_due is not None:
+            self._look_due.cancel()
+        coming = [demand.coming for demand in self._demands.values() if demand.coming is not None]
+        leases = [lease for demand in self._demands.values() for lease in demand.leases]
+        for pending in (*coming, *[self._ledger.release(lease.id, 0) for lease in leases]):
+            with suppress(OverBudget, StoreFault):  # then there is nothing to give back
+                await pending.wait()  # and whatever was asked before it
+        for lease in leases:
+            self._shrink(lease, lease.left, gone=not lease.calls)
+
+    def _demand(self, names: tuple[str, ...]) -> Demand:
+        demand = self._demands.get(names)
+        if demand is None:
+            if len(self._demands) >= MANY:
+                self._demands = {key: known for key, known in self._demands.items() if known.leases or known.coming}
+            demand = self._demands[names] = Demand(-FOLLOWS_S)
+        return demand
+
+    def _hold(self, entry: Entry, limits: Limits) -> Pending[Reserved]:
+        """By itself. What is refused while leases have something left, is asked once more without them."""
+        if not any(lease.left for demand in self._demands.values() for lease in demand.leases):
+            return self._ledger.reserve(entry, limits)
+        outcome: Pending[Reserved] = Pending()
+
+        def _told(reserved: Reserved | None, error: Exception | None) -> None:
+            if isinstance(error, OverBudget):
+                for demand in self._demands.values():
+                    for lease in demand.leases:
+                        self._shrink(lease, lease.left)
+                self._ledger.reserve(entry, limits).then(outcome.resolve)
+            else:
+                outcome.resolve(reserved, error)
+
+        self._ledger.reserve(entry, limits).then(_told)
+        return outcome
+
+    def _promise(self, promise: Promise, limits: Limits) -> Pending[Reserved]:
+        lease, number = promise.lease, next(self._numbers)
+        self._promised[number] = promise
+        lease.calls, lease.used = lease.calls + 1, True
+        lease.left -= promise.entry.held
+        lease.least = min(lease.least, lease.left)
+        if lease.left * 4 < lease.amount:
+            self._take(promise.demand, promise.entry, limits)
+        pending: Pending[Reserved] = Pending()
+        pending.resolve(Reserved(number, ()), None)
+        return pending
+
+    def _after(self, demand: Demand, entry: Entry, limits: Limits, reserved: Reserved | None) -> None:
+        if reserved is not None:
+            demand.standings = reserved.standings
+            self._take(demand, entry, limits)
+
+    def _take(self, demand: Demand, entry: Entry, limits: Limits) -> None:
+        """Have a lease made for calls like this one, unless one is coming or there is too little for one."""
+        applied = limits(entry.at, entry.scopes)
+        amount = min(entry.held * demand.calls, _room(applied, demand.standings) // SHARE)
+        if self._closed or demand.coming is not None or amount < 2 * entry.held:
+            return
+        told = {"asked": "", "servers": "", "max_tokens": 0, "prefix": "", "history": 0, "part_of": None}
+        many = replace(entry, ask=f"lease-{uuid4().hex}", number=0, held=amount, **told)
+        demand.coming = self._ledger.reserve(many, limits)
+        demand.coming.then(partial(self._taken, demand, applied, amount))
+
+    def _taken(
+        self, demand: Demand, limits: Sequence[Limit], amount: int, reserved: Reserved | None, error: Exception | None
+    ) -> None:
+        del error  # there is no lease then: calls go on by themselves
+        demand.coming = None
+        if reserved is None:
+            demand.calls = FEWEST
+            return
+        lease = Lease(reserved.id, limits, amount, amount, amount)
+        held_in = {standing.window for standing in reserved.standings}
+        if self._closed or not all(limit.window in held_in for limit in limits):  # the clock was behind the ledger
+            self._shrink(lease, amount, gone=True)
+            return
+        demand.leases.append(lease)
+        demand.calls = min(2 * demand.calls, MOST)
+        if self._look_due is None:
+            self._look_due = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _booked(self, id: int, closing: Closing, settled: Settled | None) -> None:  # noqa: A002 - as above
+        if settled is None or (promise := self._promised.pop(id, None)) is None:
+            return  # what could not be booked stays promised, and is booked again
+        cost, lease = closing.cost or 0, promise.lease
+        lease.calls -= 1
+        lease.left += promise.entry.held - cost
+        lease.amount -= cost
+        if settled.standings:
+            promise.demand.standings = settled.standings
+
+    def _look(self) -> None:
+        for demand in self._demands.values():
+            for lease in tuple(demand.leases):
+                if not lease.used and not lease.calls:
+                    demand.leases.remove(lease)
+                    self._shrink(lease, lease.left, gone=True)
+                elif lease.least * 2 > lease.amount:
+                    demand.calls = max(demand.calls // 2, FEWEST)
+                    self._shrink(lease, lease.least // 2)
+                lease.used, lease.least = False, lease.left
+        some = any(demand.leases for demand in self._demands.values())
+        self._look_due = asyncio.get_running_loop().call_later(LOOK_S, self._look) if some else None
+
+    def _shrink(self, lease: Lease, amount: int, *, gone: bool = False) -> None:
+        if gone or amount > 0:
+            lease.left -= amount
+            lease.amount -= amount
+            self._ledger.release(lease.id, None if gone else amount)
+
+
+@asynccontextmanager
+async def leased(ledger: Ledger, *, clock: Callable[[], float] = time.monotonic) -> AsyncGenerator[Leases]:
+    """Leases over a ledger; what they hold is given back at the end."""
+    leases = Leases(ledger, clock=clock)
+    try:
+        yield leases
+    finally:
+        with CancelScope(shield=True):
+            await leases.aclose()
+
+
+def _room(limits: Sequence[Limit], standings: Sequence[Standing]) -> int:
+    """What is left under the tightest of these, nano-dollars; nothing where that is not known."""
+    known = {standing.window: standing for standing in standings}
+    rooms = [limit.cap - s.spent - s.held if (s := known.get(limit.window)) else 0 for limit in limits]
+    return min(rooms, default=1 << 62)
