@@ -51,6 +51,7 @@ from routing.refusals import Refusals
 from routing.signals import Traffic
 from routing.store import Store
 from routing.store.faults import StoreFault
+from routing.store.ledger import Ledger
 from routing.store.tokens import Token
 from routing.strategies import names as strategies
 from routing.types import Ask, Deployment
@@ -94,6 +95,7 @@ class Ground:
     protection: Protection
     traffic: Traffic
     store: Store
+    ledger: Ledger
     counter: Counter
     tracker: Tracker
     recall: Replay
@@ -150,6 +152,7 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
     wires = Wires(await stack.enter_async_context(Http()), proxies(loaded.environment), published=newer)
     hub, traffic = Hub(), Traffic(time.monotonic)
     store = await stack.enter_async_context(_ledger(loaded))
+    ledger = await stack.enter_async_context(leased(store.ledger))
     hub.subscribe(Tally(store.books), CacheLooked, Fused)
     hub.subscribe(watch := Watch(store.audit), AttemptStarted, Failed, BudgetAlert)
     hub.subscribe(refusals := Refusals(store.archive, lambda text: current().text(text)), Failed)
@@ -169,12 +172,9 @@ async def _ground(stack: AsyncExitStack, loaded: Loaded, in_flight: int, *, demo
         shield,
         traffic,
         store,
+        ledger,
         Counter(),
-        Tracker(
-            await stack.enter_async_context(leased(store.ledger)),
-            Tariffs(cost_nano, partial(_found_price, newer)),
-            observer=hub,
-        ),
+        Tracker(ledger, Tariffs(cost_nano, partial(_found_price, newer)), observer=hub),
         _recall(store, loaded.config, hub, sources, cache),
         sources,
         cache,
@@ -330,7 +330,7 @@ def _means(ground: Ground, recall: Recall, embeddings: Embeddings) -> Means:
 
 def _accountant(ground: Ground, config: Config, directory: Directory) -> Accountant:
     known = Known(lambda: ground.tracker.plan, directory.deployments, cost_nano, lambda: config.cache.enabled)
-    return Accountant(ground.store.books, ground.store.ledger, known)
+    return Accountant(ground.store.books, ground.ledger, known)
 
 
 def _directory(ground: Ground, loaded: Loaded, keys: Keys) -> Directory:

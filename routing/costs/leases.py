@@ -6,9 +6,9 @@ are promised their worst case out of it in memory, and what they cost is taken o
 pass no cap, as ever, and what is sent is durably held, if not by name: of a process that dies, what its leases still hold is
 booked as uncertain.
 
-What a lease keeps from others is bounded: it is a twentieth of what the tightest budget has left at most, so there is none
-near an edge, and what nobody needed for a second is given back. Calls with a cap of their own, or with a person's word to
-go over one, reserve by themselves.
+What a lease keeps from others is bounded: it is a twentieth of what the tightest budget has left at most, so it melts as an
+edge comes near and there is none at it, and what nobody needed for a second is given back. Calls with a cap of their own, or
+with a person's word to go over one, reserve by themselves.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from uuid import uuid4
 from anyio import CancelScope
 
 from ..store.faults import StoreFault
-from ..store.ledger import Closing, Entry, Ledger, Limit, Limits, OverBudget, Reserved, Settled, Standing
+from ..store.ledger import Closing, Entry, Ledger, Limit, Limits, OverBudget, Reserved, Settled, Standing, Window
 from ..store.pending import Pending
 
 FOLLOWS_S = 1.0  # a call that comes within this of one like it is followed by more, perhaps
 LOOK_S = 1.0  # what nobody needed for so long is given back
-FEWEST, MOST = 8, 1024  # calls a lease is for: twice as many each time one does not do
+FEWEST, MOST = 4, 1024  # calls a lease is for: twice as many each time one does not do
 SHARE = 20  # a lease is at most this part of what is left
 MANY = 1024  # kinds of calls that are remembered
 
@@ -38,6 +38,7 @@ class Lease:
     """A reservation that calls are promised money out of. Amounts in nano-dollars."""
 
     id: int
+    at: float  # when it was held, seconds since the epoch
     limits: Sequence[Limit]  # the budgets it was held in; it is worth nothing under others, or in their next window
     amount: int
     left: int  # that no call was promised
@@ -74,18 +75,19 @@ class Promise:
 
 
 class Leases:
-    """A `Ledger` over another. Belongs to one event loop; `clock` is monotonic seconds."""
+    """A `Ledger` over another. Belongs to one event loop; `clock` is monotonic seconds, it looks every `look_s` of the loop's."""
 
-    def __init__(self, ledger: Ledger, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ledger: Ledger, *, clock: Callable[[], float] = time.monotonic, look_s: float = LOOK_S) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._look_s = look_s
         self._demands: dict[tuple[str, ...], Demand] = {}
         self._promised: dict[int, Promise] = {}
         self._numbers = count(-1, -1)  # an engine's are positive
         self._look_due: asyncio.TimerHandle | None = None
         self._closed = False
         self.draw, self.release = ledger.draw, ledger.release
-        self.amend, self.standings, self.reclaim = ledger.amend, ledger.standings, ledger.reclaim
+        self.amend, self.reclaim = ledger.amend, ledger.reclaim
 
     def reserve(self, entry: Entry, limits: Limits) -> Pending[Reserved]:
         """Promise it out of a lease; else hold it, and a lease beside it if it follows one like it."""
@@ -110,6 +112,11 @@ class Leases:
         pending.then(lambda settled, _: self._booked(id, closing, settled))
         return pending
 
+    async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
+        """As last committed, without what our leases hold and no call was promised."""
+        found = await self._ledger.standings(limits)
+        return tuple(replace(standing, held=max(standing.held - self._free(standing.window), 0)) for standing in found)
+
     async def aclose(self) -> None:
         """Give back what no call was promised. Promises that are still out stay held, for whoever reclaims them."""
         self._closed = True
@@ -122,6 +129,10 @@ class Leases:
                 await pending.wait()  # and whatever was asked before it
         for lease in leases:
             self._shrink(lease, lease.left, gone=not lease.calls)
+
+    def _free(self, window: Window) -> int:
+        leases = [lease for names, demand in self._demands.items() if window.scope in names for lease in demand.leases]
+        return sum(lease.left for lease in leases if window.starts <= lease.at < window.ends)
 
     def _demand(self, names: tuple[str, ...]) -> Demand:
         demand = self._demands.get(names)
@@ -175,25 +186,25 @@ class Leases:
         told = {"asked": "", "servers": "", "max_tokens": 0, "prefix": "", "history": 0, "part_of": None}
         many = replace(entry, ask=f"lease-{uuid4().hex}", number=0, held=amount, **told)
         demand.coming = self._ledger.reserve(many, limits)
-        demand.coming.then(partial(self._taken, demand, applied, amount))
+        demand.coming.then(partial(self._taken, demand, many, applied))
 
     def _taken(
-        self, demand: Demand, limits: Sequence[Limit], amount: int, reserved: Reserved | None, error: Exception | None
+        self, demand: Demand, many: Entry, limits: Sequence[Limit], reserved: Reserved | None, error: Exception | None
     ) -> None:
         del error  # there is no lease then: calls go on by themselves
         demand.coming = None
         if reserved is None:
             demand.calls = FEWEST
             return
-        lease = Lease(reserved.id, limits, amount, amount, amount)
+        lease = Lease(reserved.id, many.at, limits, many.held, many.held, many.held)
         held_in = {standing.window for standing in reserved.standings}
         if self._closed or not all(limit.window in held_in for limit in limits):  # the clock was behind the ledger
-            self._shrink(lease, amount, gone=True)
+            self._shrink(lease, lease.left, gone=True)
             return
         demand.leases.append(lease)
         demand.calls = min(2 * demand.calls, MOST)
         if self._look_due is None:
-            self._look_due = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+            self._look_due = asyncio.get_running_loop().call_later(self._look_s, self._look)
 
     def _booked(self, id: int, closing: Closing, settled: Settled | None) -> None:  # noqa: A002 - as above
         if settled is None or (promise := self._promised.pop(id, None)) is None:
@@ -204,6 +215,9 @@ class Leases:
         lease.amount -= cost
         if settled.standings:
             promise.demand.standings = settled.standings
+            share = max(_room(lease.limits, settled.standings), 0) // SHARE
+            if lease.left > 2 * share:  # much has been spent since
+                self._shrink(lease, lease.left - share)
 
     def _look(self) -> None:
         for demand in self._demands.values():
@@ -216,19 +230,22 @@ class Leases:
                     self._shrink(lease, lease.least // 2)
                 lease.used, lease.least = False, lease.left
         some = any(demand.leases for demand in self._demands.values())
-        self._look_due = asyncio.get_running_loop().call_later(LOOK_S, self._look) if some else None
+        self._look_due = asyncio.get_running_loop().call_later(self._look_s, self._look) if some else None
 
     def _shrink(self, lease: Lease, amount: int, *, gone: bool = False) -> None:
         if gone or amount > 0:
             lease.left -= amount
             lease.amount -= amount
+            lease.least = min(lease.least, lease.left)
             self._ledger.release(lease.id, None if gone else amount)
 
 
 @asynccontextmanager
-async def leased(ledger: Ledger, *, clock: Callable[[], float] = time.monotonic) -> AsyncGenerator[Leases]:
+async def leased(
+    ledger: Ledger, *, clock: Callable[[], float] = time.monotonic, look_s: float = LOOK_S
+) -> AsyncGenerator[Leases]:
     """Leases over a ledger; what they hold is given back at the end."""
-    leases = Leases(ledger, clock=clock)
+    leases = Leases(ledger, clock=clock, look_s=look_s)
     try:
         yield leases
     finally:

@@ -77,7 +77,7 @@ class Told:
 def tracker(store: SqliteStore, usd: float | None = None, caps: Sequence[Cap] = (), **facts) -> Tracker:
     caps = (*caps, *([Cap("global", "day", usd)] if usd is not None else []))
     plan = facts.pop("plan", None) or Plan(caps, zone="UTC")
-    return Tracker(store.ledger, Tariffs(flat), plan, **{"clock": Clock(), **facts})
+    return Tracker(facts.pop("ledger", store.ledger), Tariffs(flat), plan, **{"clock": Clock(), **facts})
 
 
 def rows(store: SqliteStore | Path, sql: str) -> list[tuple]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from providers.types import Usage
 from routing.costs.budgets import Cap, Plan
+from routing.costs.leases import leased
 from routing.errors import BudgetExceeded
 from routing.store.sqlite import sqlite
 from tests.routing.money import Clock, answer, bill, rows, tracker
@@ -25,16 +26,32 @@ STEP = st.tuples(
 @given(st.lists(STEP, max_size=40), st.integers(0, 2**16))
 def test_no_sequence_of_steps_passes_a_cap(steps, seed):
     with TemporaryDirectory() as folder:
-        anyio.run(walk, Path(folder) / "p.db", steps, random.Random(seed))
+        anyio.run(walk, Path(folder) / "p.db", steps, random.Random(seed), 1)
 
 
-async def walk(path: Path, steps, rng: random.Random) -> None:
-    caps = {"global": 0.010, "provider:alpha": 0.006, "caller:c1": 0.004}
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(STEP, max_size=60), st.integers(0, 2**16))
+def test_no_sequence_of_steps_under_leases_passes_a_cap(steps, seed):
+    with TemporaryDirectory() as folder:
+        anyio.run(walk, Path(folder) / "p.db", steps, random.Random(seed), 30)
+
+
+async def walk(path: Path, steps, rng: random.Random, times: int) -> None:
+    """Budgets so many times what a few calls cost: where they are many, calls are paid out of leases."""
+    caps = {"global": 0.010 * times, "provider:alpha": 0.006 * times, "caller:c1": 0.004 * times}
     highest = dict(caps)
     clock = Clock()
     plan = lambda: Plan(tuple(Cap(scope, "day", usd) for scope, usd in caps.items()), zone="UTC")
-    async with sqlite(path) as one, sqlite(path) as two:
-        purses = [tracker(store, plan=plan(), clock=clock) for store in (one, two)]
+    async with (
+        sqlite(path) as one,
+        sqlite(path) as two,
+        leased(one.ledger, look_s=3600) as first,
+        leased(two.ledger, look_s=3600) as second,
+    ):
+        purses = [
+            tracker(one, plan=plan(), clock=clock, ledger=first),
+            tracker(two, plan=plan(), clock=clock, ledger=second),
+        ]
         open_: list = []
         for n, (step, which, amount) in enumerate(steps):
             if step == "hold":
@@ -54,13 +71,17 @@ async def walk(path: Path, steps, rng: random.Random) -> None:
             elif step == "tick":
                 clock.now += rng.choice([60, 86_400, -3600])
             else:
-                caps["global"] = amount / 100_000
+                caps["global"] = amount / 100_000 * times
                 highest["global"] = max(highest["global"], caps["global"])
                 purses[which % 2].plan = plan()
             await check(one, two, highest)
         for context, _, _ in open_:
             await context.__aexit__(None, None, None)
         await check(two, one, highest)
+        for leases in (first, second):
+            await leases.aclose()
+        await check(one, two, highest)
+        assert rows(one, "SELECT count(*) FROM attempt WHERE state = 0") == [(0,)]
 
 
 async def check(store, other, highest) -> None:

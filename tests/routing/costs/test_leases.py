@@ -1,6 +1,5 @@
 """Leases: calls that follow each other wait for no commit, and not a cent more can be spent than without them."""
 
-import asyncio
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ class Purse:
 @asynccontextmanager
 async def purse(store, usd: float = 10.0, clock: Clock | None = None, **facts):
     since = Clock(1000.0)
-    async with leased(store.ledger, clock=since) as leases:
+    async with leased(store.ledger, clock=since, look_s=facts.pop("look_s", 3600.0)) as leases:
         plan = facts.pop("plan", None) or Plan((Cap("global", "day", usd),), zone="UTC")
         yield Purse(Tracker(leases, Tariffs(flat), plan, clock=clock or Clock(), **facts), leases, since)
     await settled(store)
@@ -138,6 +137,30 @@ async def test_a_lease_is_a_twentieth_of_what_the_tightest_budget_has_left_at_mo
         assert leases_of(store) == [(100_000 - 1100 - 2000) // SHARE]
 
 
+async def test_a_lease_melts_as_others_spend_what_is_left(store):
+    async with purse(store, usd=1.0) as one:
+        await warm(one, store)
+        assert leases_of(store) == [FEWEST * 2000]
+        async with tracker(store, 1.0).hold(bill("others", tokens=(940_000, 0), caller="other")) as held:
+            held.settle(answer(usage=Usage(input=940_000)))
+        await one.call("next")
+        await settled(store)  # what it cost is known
+        await settled(store)  # and what that came to
+        assert leases_of(store) == [(1_000_000 - 940_000 - 3300 - FEWEST * 2000 + 1100) // SHARE]
+
+
+async def test_what_no_call_was_promised_is_not_told_as_reserved(store):
+    async with purse(store) as one:
+        await warm(one, store)
+        limits = one.tracker.plan.all_limits(Clock().now)
+        (standing,) = await one.leases.standings(limits)
+        assert (standing.spent, standing.held) == (2_200_000, 0)
+        async with one.tracker.hold(bill("open")) as held:
+            assert [s.held for s in await one.leases.standings(limits)] == [2_000_000]
+            assert [s.held for s in await store.ledger.standings(limits)] == [FEWEST * 2_000_000]
+            held.settle(answer())
+
+
 async def test_what_leases_keep_is_given_back_before_a_call_is_refused(store):
     async with purse(store, usd=0.2) as one:
         await warm(one, store)
@@ -177,7 +200,7 @@ async def test_a_lease_that_does_not_do_is_followed_by_one_for_twice_as_many(sto
                     await settled(store)
                     sizes = leases_of(store)
             leave.set()
-        assert sizes == [size * 2000 for size in (8, 16, 32, 64, 128)][: len(sizes)]
+        assert sizes == [FEWEST * 2000 * 2**n for n in range(len(sizes))]
         assert len(sizes) >= 4
         assert sizes[-1] <= MOST * 2000
     assert spent(store) == (200 * 1100 + 2200, 0)
@@ -197,10 +220,13 @@ async def test_what_nobody_needed_for_a_second_is_given_back(store):
 
 
 async def test_a_lease_is_given_back_by_itself(store):
-    async with purse(store) as one:
+    async with purse(store, look_s=0.001) as one:
         await warm(one, store)
-        handle = one.leases._look_due
-        assert 0 < handle.when() - asyncio.get_running_loop().time() <= 1.0
+        with anyio.fail_after(30):
+            while one.leases._look_due is not None:
+                await anyio.sleep(0.001)
+        await settled(store)
+        assert spent(store) == (2200, 0)
 
 
 async def test_a_promise_cancelled_or_left_without_a_word_costs_what_it_would_have_without_a_lease(store):
@@ -282,7 +308,7 @@ async def test_a_window_of_another_process_between_lease_and_call_counts_each_in
 
 async def test_of_a_process_that_died_what_its_leases_hold_is_booked_as_uncertain(store, another_store):
     async with another_store() as other:
-        doomed = Leases(other.ledger, clock=Clock(1000.0))
+        doomed = Leases(other.ledger, clock=Clock(1000.0), look_s=3600.0)
         plan = Plan((Cap("global", "day", 10.0),), zone="UTC")
         theirs = Tracker(doomed, Tariffs(flat), plan, clock=Clock())
         one = Purse(theirs, doomed, Clock())
