@@ -49,9 +49,8 @@ async def settled(store) -> None:
 
 def leases_of(store) -> list[int]:
     """Micro-dollars that each lease holds."""
-    return [
-        held for (held,) in rows(store, "SELECT held / 1000 FROM attempt WHERE state = 0 AND number = 0 ORDER BY id")
-    ]
+    found = rows(store, "SELECT held / 1000 FROM attempt WHERE state = 0 AND ask LIKE 'lease-%' ORDER BY held")
+    return [held for (held,) in found]
 
 
 async def warm(one: Purse, store, calls: int = 2) -> None:
