@@ -7,8 +7,8 @@ pass no cap, as ever, and what is sent is durably held, if not by name: of a pro
 booked as uncertain.
 
 What a lease keeps from others is bounded: it is a twentieth of what the tightest budget has left at most, so it melts as an
-edge comes near and there is none at it, and what nobody needed for a second is given back. Calls with a cap of their own, or
-with a person's word to go over one, reserve by themselves.
+edge comes near and there is none at it, and what nobody needed for a second is given back. Calls with a cap of their own,
+with a person's word to go over one, or whose outcome another process may learn, reserve by themselves.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class Leases:
 
     def reserve(self, entry: Entry, limits: Limits) -> Pending[Reserved]:
         """Promise it out of a lease; else hold it, and a lease beside it if it follows one like it."""
-        if entry.envelopes or entry.extra:
+        if entry.envelopes or entry.extra or entry.lasting:
             return self._hold(entry, limits)
         demand, now = self._demand(entry.scopes), self._clock()
         follows, demand.at = now - demand.at < FOLLOWS_S, now

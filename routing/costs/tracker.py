@@ -112,19 +112,19 @@ class Tracker:
 
     async def book(self, bill: Bill) -> None:
         """Reserve for work that outlives this process: `amend` says what came of it. Raises BudgetExceeded."""
-        await self.reserve(bill)
+        await self.reserve(bill, lasting=True)
 
     def amend(self, ask: str, closing: Closing) -> Pending[Settled]:
         """Say what became of the ask's attempt; what was booked for it as uncertain is corrected. Once."""
         return self._ledger.amend(ask, closing, self.plan.limits)
 
-    async def reserve(self, bill: Bill) -> tuple[int, int]:
+    async def reserve(self, bill: Bill, *, lasting: bool = False) -> tuple[int, int]:
         """Hold the worst case in every budget: the id that settles it, and the amount. Raises BudgetExceeded."""
         worst = self.tariffs.worst(bill)
         if worst is None and self.plan.unpriced == "refuse":
             raise _unpriced(bill)
         self._retry()
-        entry = self._entry(bill, worst or 0)
+        entry = self._entry(bill, worst or 0, lasting=lasting)
         pending = self._ledger.reserve(entry, self.plan.limits)
         try:
             reserved = await pending.wait()
@@ -149,7 +149,7 @@ class Tracker:
     def _extra(self, ask: Ask, id: str) -> int:  # noqa: A002
         return self._grants.get(id, 0) + (self._grants.get(ask.part_of, 0) if ask.part_of is not None else 0)
 
-    def _entry(self, bill: Bill, amount: int) -> Entry:
+    def _entry(self, bill: Bill, amount: int, *, lasting: bool) -> Entry:
         ask = bill.ask
         return Entry(
             bill.id,
@@ -169,6 +169,7 @@ class Tracker:
             history=ask.history,
             envelopes=self._caps(ask, bill.id),
             extra=self._extra(ask, bill.id),
+            lasting=lasting,
         )
 
     def _give_back(self, reserved: Reserved | None, error: Exception | None) -> None:

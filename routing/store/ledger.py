@@ -81,6 +81,7 @@ class Entry:
     history: int = 0  # messages recalled from a conversation
     envelopes: tuple[Envelope, ...] = ()
     extra: int = 0  # granted by a person, once, over every cap
+    lasting: bool = False  # it outlives its process, and is amended by its ask
 
     @property
     def scopes(self) -> tuple[str, ...]:

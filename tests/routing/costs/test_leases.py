@@ -113,6 +113,16 @@ async def test_a_call_with_a_cap_of_its_own_or_a_persons_word_is_held_by_name(st
                 held.settle(answer())
 
 
+async def test_work_that_outlives_its_process_is_held_by_name(store):
+    async with purse(store) as one:
+        await warm(one, store)
+        await one.tracker.book(bill("batch"))
+        assert rows(store, "SELECT state FROM attempt WHERE ask = 'batch'") == [(0,)]
+        known = Closing("settled", 1_100_000, "priced", ok=True)
+        assert (await one.tracker.amend("batch", known).wait()).fresh
+    assert spent(store) == (3300, 0)
+
+
 async def test_near_the_edge_there_is_no_lease_and_the_last_cent_can_be_spent(store):
     async with purse(store, usd=0.022) as one:
         for n in range(20):
