@@ -59,6 +59,7 @@ from routing.types import Ask, Deployment
 from . import prices, settings
 from .app import App
 from .caching import response_cache, semantic
+from .chores import Chores
 from .config import Config, Loaded
 from .config.world import World
 from .context.service import Contexts, contexts
@@ -116,6 +117,7 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False, in_fligh
     """Open everything this configuration asks for; close it in reverse order, whatever happens."""
     async with AsyncExitStack() as stack:
         ground, keys = await _ground(stack, loaded, in_flight, demo=demo), Keys()
+        stack.callback(ground.watch.settle, every=True)
 
         now = loaded
         tasks = await stack.enter_async_context(background())
@@ -135,7 +137,8 @@ async def composed(world: World, loaded: Loaded, *, demo: bool = False, in_fligh
 
         tasks.start_soon(ground.aside.run)
         ground.hub.subscribe(SecondKeys(tasks, lambda: (now, keys), ground.watch), AttemptEnded)
-        current = await stack.enter_async_context(living(world, loaded, _built))
+        chores = Chores(lambda: now.config, ground.store.retention, ground.watch)
+        current = await stack.enter_async_context(living(world, loaded, _built, chores))
         yield cast("App", current)
 
 

@@ -25,6 +25,7 @@ from .security.keys import FILE
 EVERY_S = 1.0
 Stamps = Sequence[tuple[str, int, int]]
 Build = Callable[[Loaded], Awaitable[App]]
+Chores = Callable[[], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
@@ -39,18 +40,24 @@ class Living:
 
 
 @asynccontextmanager
-async def living(world: World, loaded: Loaded, build: Build) -> AsyncGenerator[Living]:
-    """An app that follows its files until the block ends. Raises ConfigFault if the first one cannot be built."""
+async def living(world: World, loaded: Loaded, build: Build, chores: Chores) -> AsyncGenerator[Living]:
+    """An app that follows its files until the block ends; between two looks at them come the `chores`.
+
+    Raises ConfigFault if the first one cannot be built.
+    """
     seen = stamps(loaded, world)
     current = Living(await build(loaded))
     async with background() as tasks:
-        tasks.start_soon(_follow, seen, lambda: stamps(loaded, world), lambda: reload(world, build, current))
+        tasks.start_soon(_follow, seen, lambda: stamps(loaded, world), lambda: reload(world, build, current), chores)
         yield current
 
 
-async def _follow(seen: Stamps, look: Callable[[], Stamps], changed: Callable[[], Awaitable[bool]]) -> None:
+async def _follow(
+    seen: Stamps, look: Callable[[], Stamps], changed: Callable[[], Awaitable[bool]], chores: Chores
+) -> None:
     while True:
         await anyio.sleep(EVERY_S)
+        await chores()
         now = look()
         if now != seen:
             seen = now

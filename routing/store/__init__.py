@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
-from .archive import Archive, Claims, Diary, Shredder
+from .archive import Archive, Claims, Diary, Retention, Shredder
 from .audit import Audit
 from .books import Books, Counters
 from .cache import Meanings, Responses
@@ -53,6 +53,9 @@ class Store(Protocol):
 
     @property
     def marks(self) -> Marks: ...
+
+    @property
+    def retention(self) -> Retention: ...
 
     @property
     def trials(self) -> Trials: ...

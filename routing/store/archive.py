@@ -96,6 +96,17 @@ class Shredder(Protocol):
         ...
 
 
+class Retention(Protocol):
+    """Forgetting beside running calls."""
+
+    async def thin(self, limit: int, before: float, most: int) -> int:
+        """Of the oldest records some that are older than `before`, or too much for `limit` bytes; how many went.
+
+        About `most` go where that many at once would keep others waiting. What may yet be fetched stays.
+        """
+        ...
+
+
 Standing = Literal["mine", "running", "done", "other"]
 
 

@@ -210,6 +210,18 @@ async def test_the_diary_lists_the_newest_of_all_or_of_one(store):
     assert [record.id for record in await store.books.newest(9)] == ["2", "1"]
 
 
+async def test_what_is_too_old_or_too_much_goes_beside_running_calls(store):
+    recall = Replay(store.archive, store.archive)
+    for number, at in enumerate([1_760_000_000.0, 1_795_262_400.0, 1_795_262_401.0, 1_795_262_402.0]):
+        recall.clock = lambda at=at: at
+        async with recall.flight(ask(str(number))) as flight:
+            await flight.keep(Result(answer(), Receipt(str(number))))
+    held = rows(store, "SELECT max(octet_length(body) + octet_length(answer) + octet_length(turn)) FROM receipt")[0][0]
+    assert await store.retention.thin(2 * held, 1_790_000_000.0, 1) == 2
+    assert [record.id for record in await store.books.newest(9)] == ["3", "2"]
+    assert await store.retention.thin(2 * held, 1_790_000_000.0, 1) == 0
+
+
 async def test_months_are_partitions_and_forgetting_drops_them(store):
     recall = Replay(store.archive, store.archive)
     for name, at in (("old", 1_760_000_000.0), ("mid", 1_790_000_000.0), ("new", 1_795_262_400.0)):

@@ -19,6 +19,7 @@ from .driver import COMMAND_S, Pool, connect, pool, translated
 from .ledger import PostgresLedger
 from .people import FRESH_S, PostgresMarks, PostgresTokens
 from .reader import Reader
+from .retention import PostgresRetention
 from .schema import MIGRATIONS, NEEDS, TURNSTILE
 from .trials import PostgresTrials
 from .writer import Writer
@@ -43,6 +44,7 @@ class PostgresStore:
     tokens: PostgresTokens
     marks: PostgresMarks
     trials: PostgresTrials
+    retention: PostgresRetention
 
 
 @asynccontextmanager
@@ -81,6 +83,7 @@ def _store(url: str, readers: Pool) -> tuple[PostgresStore, str]:
         PostgresTokens(writer, fetch),
         PostgresMarks(writer, fetch),
         PostgresTrials(writer, fetch),
+        PostgresRetention(reports),
     )
     return store, owner
 

@@ -22,6 +22,7 @@ DELIVER = "WITH told AS (UPDATE plenum.receipt SET delivered = $2 WHERE id = $1)
 FORGET = """WITH claims AS (DELETE FROM plenum.claim WHERE done = $1),
   gone AS (DELETE FROM plenum.receipt WHERE id = $1 RETURNING 1) SELECT count(*) FROM gone"""
 FORGET_BEFORE = "SELECT plenum.forget_before($1, $2)"
+TRIM = "SELECT plenum.trim_to($1)"
 CLAIM = "SELECT plenum.claim($1, $2, $3, $4, $5, $6, $7)"
 DROP = """WITH gone AS (DELETE FROM plenum.claim WHERE caller = $1 AND request_id = $2 AND owner = $3 AND done IS NULL)
   SELECT NULL"""
@@ -76,7 +77,7 @@ class PostgresArchive:
 
     def trim(self, limit: int) -> Pending[int]:
         """The oldest first; what counts is what receipts, answers and turns hold."""
-        return self._writer.submit("SELECT plenum.trim_to($1)", (limit,), int)
+        return self._writer.submit(TRIM, (limit,), int)
 
     def claim(self, record: Record) -> Pending[Claimed]:
         """Take the record's request_id if nobody has it."""

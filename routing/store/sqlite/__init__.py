@@ -22,6 +22,7 @@ from .days import SqliteDays
 from .ledger import SqliteLedger
 from .locks import FileLock, Owner
 from .marks import SqliteMarks
+from .retention import SqliteRetention
 from .sums import Sums
 from .tokens import SqliteTokens
 from .trials import SqliteTrials
@@ -46,6 +47,7 @@ class SqliteStore:
     responses: SqliteResponses
     tokens: SqliteTokens
     trials: SqliteTrials
+    retention: SqliteRetention
 
 
 @asynccontextmanager
@@ -96,4 +98,5 @@ def _open(path: Path, stack: ExitStack) -> SqliteStore:
         responses=SqliteResponses(writer, reader),
         tokens=SqliteTokens(writer, reader),
         trials=SqliteTrials(path, writer, reader),
+        retention=SqliteRetention(writer),
     )

@@ -62,12 +62,12 @@ class SqliteArchive:
     def forget(self, id: str) -> Pending[int]:  # noqa: A002
         """One record, and the claim that leads to it."""
         self._writer.hurry()  # a copy that waits to be written must not outlive what is forgotten
-        return self._writer.submit(lambda db: _forget(db, "id = ?", id))
+        return self._writer.submit(lambda db: forget_where(db, "id = ?", id))
 
     def forget_before(self, at: float) -> Pending[int]:
         """All older ones."""
         self._writer.hurry()  # a copy that waits to be written must not outlive what is forgotten
-        return self._writer.submit(lambda db: _forget(db, "at < ?", at))
+        return self._writer.submit(lambda db: forget_where(db, "at < ?", at))
 
     def trim(self, limit: int) -> Pending[int]:
         """Forget the oldest until the file holds no more than `limit` bytes; how many went."""
@@ -115,7 +115,8 @@ def _deliver(db: Database, rows: list[tuple[str, bool]]) -> None:
             db.execute(DELIVER, (reached, json.dumps(ids)))
 
 
-def _forget(db: Database, condition: str, value: Value) -> int:
+def forget_where(db: Database, condition: str, value: Value) -> int:
+    """Forget the records this holds of, and what leads to them; how many there were."""
     db.execute(f"DELETE FROM claim WHERE done IN (SELECT id FROM receipt WHERE {condition})", (value,))  # noqa: S608 - ours
     db.execute(f"DELETE FROM response WHERE receipt IN (SELECT id FROM receipt WHERE {condition})", (value,))  # noqa: S608 - ours
     db.execute(f"DELETE FROM receipt WHERE {condition}", (value,))  # noqa: S608 - ours
@@ -127,15 +128,16 @@ def _forget(db: Database, condition: str, value: Value) -> int:
 def _trim(db: Database, limit: int) -> int:
     """Forget the oldest twentieth again and again, until what the file holds is within `limit` bytes."""
     gone = 0
-    while _held(db) > limit:
+    while held(db) > limit:
         row = db.execute(OLDEST_TWENTIETH).fetchone()
         if row is None:
             break
-        gone += _forget(db, "at <= ?", row[0])
+        gone += forget_where(db, "at <= ?", row[0])
     return gone
 
 
-def _held(db: Database) -> int:
+def held(db: Database) -> int:
+    """Bytes of the file that something is written on."""
     pages = db.execute("PRAGMA page_count").get - db.execute("PRAGMA freelist_count").get
     return pages * db.execute("PRAGMA page_size").get
 
