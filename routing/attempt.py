@@ -223,7 +223,8 @@ class Caller:
         live.started, live.sent = self.clock(), True
         self.traffic.started(deployment.name)
         self.observer(AttemptStarted(trip.id, deployment.provider, deployment.model, live.number))
-        trip.tell(Progressed(trip.id, f"asking {deployment.name}", draft=live.number))
+        if trip.tell is not silent:
+            trip.tell(Progressed(trip.id, f"asking {deployment.name}", draft=live.number))
 
     def _vote(self, live: Live, error: BaseException) -> None:
         if isinstance(error, ProviderError) and live.permit is not None and not live.done:

@@ -60,7 +60,7 @@ class Decision(NamedTuple):
     @property
     def listed(self) -> tuple[str, ...]:
         """The candidates by name."""
-        return tuple(deployment.name for deployment in self.order)
+        return tuple([deployment.name for deployment in self.order])
 
     @property
     def scores(self) -> dict[str, float]:

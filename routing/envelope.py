@@ -32,9 +32,7 @@ def default_output(request: Request, card: ModelCard) -> int:
 
 def expecting(request: Request) -> Callable[[ModelCard], int]:
     """Output tokens to expect of each model, for ranking: typical, four times that with reasoning, never above the limit."""
-    most = request.max_tokens or TYPICAL_OUTPUT * 4
-    plain = min(TYPICAL_OUTPUT, most)
-    thinking = plain if request.reasoning == "none" else min(TYPICAL_OUTPUT * 4, most)
+    plain, thinking = _typical(request, thinks=False), _typical(request, thinks=request.reasoning != "none")
 
     def expected(card: ModelCard) -> int:
         output = thinking if "reasoning" in card.capabilities else plain
@@ -45,7 +43,12 @@ def expecting(request: Request) -> Callable[[ModelCard], int]:
 
 def expected_output(request: Request, card: ModelCard) -> int:
     """The same for one model."""
-    return expecting(request)(card)
+    return min(card.max_output, _typical(request, thinks=thinks(request, card)))
+
+
+def _typical(request: Request, *, thinks: bool) -> int:
+    usual = TYPICAL_OUTPUT * 4 if thinks else TYPICAL_OUTPUT
+    return min(usual, request.max_tokens or usual)
 
 
 def tariff(price: Price, input_tokens: int) -> Price | PriceTier:

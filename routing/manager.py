@@ -19,7 +19,7 @@ from providers.errors import ProviderError, Truncated
 from . import ports
 from .attempt import Caller, Live
 from .decision import Carbon, Chooser, no_carbon
-from .envelope import ByteCount
+from .envelope import ByteCount, least
 from .errors import BudgetExceeded, DeadlinePassed, Refusal
 from .events import Answered, Decided, Observer, Tell, failed, silent, unobserved
 from .filters import Filters
@@ -115,8 +115,8 @@ class ProviderManager:
     def _trip(self, ask: Ask, tell: Tell, *, asked: bool = True) -> Generator[Trip]:
         """The record of this ask; whatever refusal leaves the block carries the receipt and, where it was `asked`, is told."""
         now = self._clock()
-        limits = (ask.deadline_s, ask.max_latency_s)
-        patience = min((s for s in limits if s is not None), default=self.settings.deadline_s)
+        asked_s = least((ask.deadline_s, ask.max_latency_s))
+        patience = self.settings.deadline_s if asked_s is None else asked_s
         ask = ask if ask.id else replace(ask, id=self._ids())
         trip = Trip(ask.id, ask, tell, now, now + patience, self._wall(), asked=asked)
         try:

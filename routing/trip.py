@@ -93,7 +93,7 @@ class Trip:
     @property
     def spent_usd(self) -> float:
         """What the attempts so far cost, as far as known."""
-        return sum(attempt.cost_usd or 0.0 for attempt in self.attempts)
+        return sum([attempt.cost_usd or 0.0 for attempt in self.attempts])
 
     def request_for(self, hop: Hop, room_usd: float | None) -> Request:
         """The request as this deployment shall see it: an output limit always, a repair when that is what is done."""
@@ -145,8 +145,9 @@ class Trip:
         }
         if decision is None:
             return facts
-        tried = {f"{attempt.provider}/{attempt.model}" for attempt in self.attempts}
-        excluded = {name: e for name, e in {**decision.excluded, **self.away}.items() if name not in tried}
+        if excluded := {**decision.excluded, **self.away}:
+            for attempt in self.attempts:
+                excluded.pop(f"{attempt.provider}/{attempt.model}", None)
         facts |= {
             "strategy": decision.strategy,
             "reasoning": decision.reasoning,
@@ -159,7 +160,8 @@ class Trip:
         """The answer with its complete receipt."""
         deployment, answer = landed.hop.deployment, landed.partial
         assert answer is not None, "landed"
-        self._warn(deployment, answer, landed.request.max_tokens)
+        fallbacks = self._fallbacks(deployment)
+        self._warn(answer, landed.request.max_tokens, fallbacks)
         ok = next(a for a in reversed(self.attempts) if a.outcome == "ok" and a.model == deployment.model)
         facts = self._facts(now)
         facts.update(
@@ -172,7 +174,7 @@ class Trip:
             estimated_cost_usd=self._estimate(deployment),
             ttft_s=landed.ttft_s,
             simulated=answer.simulated or deployment.simulated,
-            fallbacks=self._fallbacks(deployment),
+            fallbacks=fallbacks,
             carbon_g=carbon(deployment, answer.usage.output, ok.latency_s),
         )
         return Result(answer, Receipt(**facts))
@@ -202,15 +204,14 @@ class Trip:
         output = expected_output(self.ask.request, deployment.card)
         return cost_usd(deployment.price, decision.sizes.estimate(deployment.card), output)
 
-    def _warn(self, deployment: Deployment, answer: Answer, sent: int | None) -> None:
+    def _warn(self, answer: Answer, sent: int | None, fallbacks: tuple[str, ...]) -> None:
         self.warnings += answer.warnings
         if self.ask.request.max_tokens is None and sent is not None:
             self.warnings.append(f"{UNASKED}: {sent:,} was sent")
         if was_cut(answer):
             self.warnings.append("the answer was cut at max_tokens; raise it for the rest")
-        decision = self.decision
-        if decision and (names := self._fallbacks(deployment)):
-            self.warnings.append(f"{decision.names[0]} could not answer; {names[-1]} answered in its place")
+        if fallbacks and self.decision is not None:
+            self.warnings.append(f"{self.decision.names[0]} could not answer; {fallbacks[-1]} answered in its place")
 
     def _fallbacks(self, deployment: Deployment) -> tuple[str, ...]:
         decision = self.decision
@@ -221,6 +222,6 @@ class Trip:
 
 
 def _total(attempts: list[Attempt]) -> tuple[float, CostBasis]:
-    seen = {attempt.cost_basis for attempt in attempts if attempt.cost_usd != 0}
+    seen = [attempt.cost_basis for attempt in attempts if attempt.cost_usd != 0]
     doubt: list[CostBasis] = [basis for basis in _DOUBT if basis in seen]
-    return sum(attempt.cost_usd or 0.0 for attempt in attempts), doubt[0] if doubt else "priced"
+    return sum([attempt.cost_usd or 0.0 for attempt in attempts]), doubt[0] if doubt else "priced"
