@@ -149,6 +149,10 @@ class Chooser:
             weights = {**weights, tilted: weights[tilted] * TILT}
         traffic, card = self.traffic, admitted[0].card
         output = outputs(admitted, sizes.request)
+
+        def grams(deployment: Deployment) -> tuple[float, float] | None:
+            return self.carbon(deployment, output[0], 0.0)
+
         return Signals(
             latency_s=traffic.latency_s,
             ttft_s=traffic.ttft_s,
@@ -161,7 +165,7 @@ class Chooser:
             weights=weights,
             cost_usd=costs(admitted, sizes, output),
             time_s=times(admitted, traffic, output),
-            grams=lambda d: self.carbon(d, output[0], 0.0),
+            grams=grams,
         )
 
     def _order(self, ranked: list[Scored], view: _View, signals: Signals) -> list[Deployment]:

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Literal
 
 import anyio
@@ -87,7 +86,7 @@ class Health:
         self,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = lambda: datetime.now(UTC).timestamp(),
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._clock, self._wall = clock, wall
         self._providers: dict[str, _Pulse] = {}

@@ -263,7 +263,7 @@ class Limiter:
         *,
         days: Days | None = None,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = lambda: datetime.now(UTC).timestamp(),
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.world = World(clock, wall, days or MemoryDays())
         self._settings = settings or LimitSettings()

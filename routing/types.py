@@ -5,7 +5,8 @@ Money is integer nano-dollars (1 USD = 1e9) wherever it is counted, USD floats o
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from providers.types import Answer, Capability, Effort, ModelCard, Price, Provider, Request, Usage
 
@@ -133,25 +134,27 @@ def unknown_grams(deployment: Deployment) -> None:
     del deployment
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+UNKNOWN: Mapping[str, float] = MappingProxyType({})
+
+
+class Signals(NamedTuple):
     """What is known of deployments from traffic, keyed by `Deployment.name`: seconds, shares 0..1, counts.
 
     `cost_usd` and `time_s` are what this very ask should cost and take at each candidate, unknowns filled in; `grams`
     says how much CO2e it should cause, low and high, None where nobody knows.
     """
 
-    latency_s: Mapping[str, float] = field(default_factory=dict[str, float])
-    ttft_s: Mapping[str, float] = field(default_factory=dict[str, float])
-    tokens_per_s: Mapping[str, float] = field(default_factory=dict[str, float])
-    success: Mapping[str, float] = field(default_factory=dict[str, float])
-    outstanding: Mapping[str, int] = field(default_factory=dict[str, int])
+    latency_s: Mapping[str, float] = UNKNOWN
+    ttft_s: Mapping[str, float] = UNKNOWN
+    tokens_per_s: Mapping[str, float] = UNKNOWN
+    success: Mapping[str, float] = UNKNOWN
+    outstanding: Mapping[str, int] = MappingProxyType({})
     input_tokens: int = 0
     output_tokens: int = 0
     kind: str = "default"  # task kind of this ask: the key into ModelCard.quality
-    weights: Mapping[str, float] = field(default_factory=dict[str, float])
-    cost_usd: Mapping[str, float] = field(default_factory=dict[str, float])
-    time_s: Mapping[str, float] = field(default_factory=dict[str, float])
+    weights: Mapping[str, float] = UNKNOWN
+    cost_usd: Mapping[str, float] = UNKNOWN
+    time_s: Mapping[str, float] = UNKNOWN
     grams: Callable[[Deployment], tuple[float, float] | None] = unknown_grams
 
 
