@@ -38,6 +38,7 @@ class Lease:
     """A reservation that calls are promised money out of. Amounts in nano-dollars."""
 
     id: int
+    names: tuple[str, ...]  # the scopes it counts in
     at: float  # when it was held, seconds since the epoch
     limits: Sequence[Limit]  # the budgets it was held in; it is worth nothing under others, or in their next window
     amount: int
@@ -82,6 +83,7 @@ class Leases:
         self._clock = clock
         self._look_s = look_s
         self._demands: dict[tuple[str, ...], Demand] = {}
+        self._leases: list[Lease] = []  # all of them
         self._promised: dict[int, Promise] = {}
         self._numbers = count(-1, -1)  # an engine's are positive
         self._look_due: asyncio.TimerHandle | None = None
@@ -123,16 +125,15 @@ class Leases:
         if self._look_due is not None:
             self._look_due.cancel()
         coming = [demand.coming for demand in self._demands.values() if demand.coming is not None]
-        leases = [lease for demand in self._demands.values() for lease in demand.leases]
-        for pending in (*coming, *[self._ledger.release(lease.id, 0) for lease in leases]):
+        for pending in (*coming, *[self._ledger.release(lease.id, 0) for lease in self._leases]):
             with suppress(OverBudget, StoreFault):  # then there is nothing to give back
                 await pending.wait()  # and whatever was asked before it
-        for lease in leases:
+        for lease in self._leases:
             self._shrink(lease, lease.left, gone=not lease.calls)
 
     def _free(self, window: Window) -> int:
-        leases = [lease for names, demand in self._demands.items() if window.scope in names for lease in demand.leases]
-        return sum(lease.left for lease in leases if window.starts <= lease.at < window.ends)
+        inside = [x for x in self._leases if window.scope in x.names and window.starts <= x.at < window.ends]
+        return sum(lease.left for lease in inside)
 
     def _demand(self, names: tuple[str, ...]) -> Demand:
         demand = self._demands.get(names)
@@ -144,15 +145,14 @@ class Leases:
 
     def _hold(self, entry: Entry, limits: Limits) -> Pending[Reserved]:
         """By itself. What is refused while leases have something left, is asked once more without them."""
-        if not any(lease.left for demand in self._demands.values() for lease in demand.leases):
+        if not any(lease.left > 0 for lease in self._leases):
             return self._ledger.reserve(entry, limits)
         outcome: Pending[Reserved] = Pending()
 
         def _told(reserved: Reserved | None, error: Exception | None) -> None:
-            if isinstance(error, OverBudget):
-                for demand in self._demands.values():
-                    for lease in demand.leases:
-                        self._shrink(lease, lease.left)
+            if isinstance(error, OverBudget) and error.limit is not None:
+                for lease in self._leases:
+                    self._shrink(lease, lease.left)
                 self._ledger.reserve(entry, limits).then(outcome.resolve)
             else:
                 outcome.resolve(reserved, error)
@@ -196,12 +196,13 @@ class Leases:
         if reserved is None:
             demand.calls = FEWEST
             return
-        lease = Lease(reserved.id, many.at, limits, many.held, many.held, many.held)
+        lease = Lease(reserved.id, many.scopes, many.at, limits, many.held, many.held, many.held)
         held_in = {standing.window for standing in reserved.standings}
         if self._closed or not all(limit.window in held_in for limit in limits):  # the clock was behind the ledger
             self._shrink(lease, lease.left, gone=True)
             return
         demand.leases.append(lease)
+        self._leases.append(lease)
         demand.calls = min(2 * demand.calls, MOST)
         if self._look_due is None:
             self._look_due = asyncio.get_running_loop().call_later(self._look_s, self._look)
@@ -224,13 +225,14 @@ class Leases:
             for lease in tuple(demand.leases):
                 if not lease.used and not lease.calls:
                     demand.leases.remove(lease)
+                    self._leases.remove(lease)
                     self._shrink(lease, lease.left, gone=True)
                 elif lease.least * 2 > lease.amount:
                     demand.calls = max(demand.calls // 2, FEWEST)
                     self._shrink(lease, lease.least // 2)
                 lease.used, lease.least = False, lease.left
-        some = any(demand.leases for demand in self._demands.values())
-        self._look_due = asyncio.get_running_loop().call_later(self._look_s, self._look) if some else None
+        again = asyncio.get_running_loop().call_later
+        self._look_due = again(self._look_s, self._look) if self._leases else None
 
     def _shrink(self, lease: Lease, amount: int, *, gone: bool = False) -> None:
         if gone or amount > 0:
