@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
-from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
+from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.house import House
 
 from . import doors
+from .bounded import Bounded
 from .carrying import Carrying
 from .guard import Address, Guard, Verifier
 from .plainly import Plainly, missed
@@ -43,7 +44,7 @@ def application(
     challenge = Protected(house).challenge
     inner.add_exception_handler(HTTPException, missed)
     borders = Scoped(Carrying(Plainly(Direct(inner))), challenge)
-    return Guard(RequestBodyLimitMiddleware(borders, LONGEST_BODY), address, verifier, challenge)
+    return Guard(Bounded(borders, LONGEST_BODY), address, verifier, challenge)
 
 
 class Direct:

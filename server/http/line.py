@@ -1,7 +1,6 @@
 """The line to a client: who works for it is told when it hangs up. A task that waits for that would cost more than a small call."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from typing import Any
 
 import anyio
 from starlette.types import Scope
@@ -14,7 +13,7 @@ class Line:
 
     def __init__(self) -> None:
         self._gone = False
-        self._stop: Callable[[], None] | None = None
+        self._work: anyio.CancelScope | None = None
 
     def carry(self, scope: Scope) -> None:
         """Let whoever answers this request find the line."""
@@ -23,20 +22,20 @@ class Line:
     def hung_up(self) -> None:
         """The connection is lost."""
         self._gone = True
-        if self._stop is not None:
-            self._stop()
+        if self._work is not None:
+            self._work.cancel()
 
-    @contextmanager
-    def held(self) -> Generator[None]:
+    def __enter__(self) -> None:
         """Cancel what is inside when the client hangs up, or has done so."""
-        with anyio.CancelScope() as work:
-            if self._gone:
-                work.cancel()
-            self._stop = work.cancel
-            try:
-                yield
-            finally:
-                self._stop = None
+        self._work = anyio.CancelScope()
+        self._work.__enter__()
+        if self._gone:
+            self._work.cancel()
+
+    def __exit__(self, *how: Any) -> bool:
+        work, self._work = self._work, None
+        assert work is not None, "entered"
+        return work.__exit__(*how)
 
 
 def line(scope: Scope) -> Line:

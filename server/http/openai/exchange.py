@@ -103,7 +103,7 @@ async def answered(
     body = await _body(receive)
     if body is None:
         return
-    with line(scope).held():
+    with line(scope):
         try:
             await serve(body, caller(scope, "generate"), send)
         except Exception as error:  # noqa: BLE001 - the boundary: a fault is an answer too
