@@ -94,7 +94,8 @@ class Draft:
 
     def read(self, data: bytes) -> Any:
         """The object one stream event holds. Raises Malformed."""
-        return self.read_whole(read_json(data))
+        body = read_json(data)
+        return body if body.__class__ is dict else self.read_whole(body)
 
     def read_whole(self, body: Any) -> Any:
         """The body if it is an object. Raises Malformed."""

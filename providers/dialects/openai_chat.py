@@ -22,6 +22,7 @@ from ..types import (
 from . import Call, _openai
 from ._draft import NOTHING, CallDraft, Draft, sign, signed
 from ._json import dump, items, mapping, objects, read_json, scrub, string
+from ._refrain import Refrain
 from ._write import Granted, data_url, grant, is_object, results, schema_words, short_id, tighten
 
 NAME = "openai_chat"
@@ -31,18 +32,22 @@ _MOST_STOPS = 4  # OpenAI's limit
 class Fold:
     """Folds chunks or one completion. The last usage wins: Perplexity's is cumulative in every chunk."""
 
-    __slots__ = ("_beside", "_card", "_details", "_draft", "_usage", "done")
+    __slots__ = ("_beside", "_card", "_details", "_draft", "_refrain", "_usage", "done")
 
     def __init__(self, card: ModelCard) -> None:
         self.done = False
         self._card = card
         self._details: dict[Any, list[dict[str, Any]]] = {}
         self._draft = Draft()
+        self._refrain: Refrain | None = Refrain("content")
         self._usage: Any = None
         self._beside = "reasoning_beside_output" in card.flags
 
     def event(self, name: str, data: bytes) -> Sequence[Delta]:
-        if data == b"[DONE]" or data.strip() == b"[DONE]":
+        refrain = self._refrain
+        if refrain is not None and not name and (text := refrain.text(data)):
+            return self._draft.say(text)
+        if data.strip() == b"[DONE]":
             self.done = True
             return NOTHING
         chunk = self._draft.read(data)
@@ -52,6 +57,9 @@ class Fold:
             return NOTHING
         for choice in choices:
             if choice.__class__ is dict and not choice.get("index"):
+                # what these set, an event in between may set otherwise: only text can be said again without looking
+                if refrain is not None and not (chunk.get("usage") or "x_groq" in chunk or choice.get("finish_reason")):
+                    self._refrain = refrain if refrain.learn(data, choice.get("delta")) else None
                 return self._choice(choice, choice.get("delta"))
         return NOTHING
 
@@ -88,7 +96,7 @@ class Fold:
         draft = self._draft
         if not draft.model:
             draft.model = string(chunk.get("model"))
-            draft.request_id = string(chunk.get("id"))
+            draft.request_id = draft.request_id or string(chunk.get("id"))
         if "x_groq" in chunk and not usage:
             self._usage = mapping(chunk["x_groq"]).get("usage") or self._usage
         if chunk.get("object") == "chat.completion.done":
@@ -96,7 +104,7 @@ class Fold:
 
     def _choice(self, choice: Any, delta: Any) -> Sequence[Delta]:
         finish = choice.get("finish_reason")
-        if finish.__class__ is str and finish:
+        if finish and finish.__class__ is str:
             self._draft.finish_raw = finish
         if delta.__class__ is not dict:
             return NOTHING
