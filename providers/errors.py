@@ -2,6 +2,7 @@
 
     ProviderError            again? elsewhere? after how long? whose fault? may it have been billed?
     ├── ConnectFailed        never reached it            (again, elsewhere, not billed)
+    │   └── ProxyRefused     407, CONNECT refused        (elsewhere: the operator's proxy)
     ├── TimedOut             reached, then silence       (elsewhere, billed unknown)
     ├── Unavailable          5xx, 529, 408, 409          (again, elsewhere, not billed)
     ├── Malformed            an answer that is none      (elsewhere, billed unknown)
@@ -66,6 +67,16 @@ class ConnectFailed(ProviderError):
     kind = "connect_failed"
     again = True
     default_billed = "no"
+
+
+class ProxyRefused(ConnectFailed):
+    """A proxy on the way did not let it through: the operator's to mend. Others may be reached another way."""
+
+    again = False
+
+    def __init__(self, status: int) -> None:
+        what = "wants a user name and password" if status == 407 else "refuses to connect to it"
+        super().__init__(f"The proxy on the way to the provider {what} (status {status}).", status=status)
 
 
 class TimedOut(ProviderError):

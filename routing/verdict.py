@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from providers.errors import ProviderError
+from providers.errors import ProviderError, ProxyRefused
 
 from .errors import (
     BudgetExceeded,
@@ -47,6 +47,8 @@ _HINTS: dict[str, str] = {
     "invalid_request": "correct the argument the provider rejects; the receipt's attempts say where",
     "timeout": "raise max_latency_s, lower max_tokens, or use strategy 'performance'",
 }
+_PROXY_WANTS = "put the proxy's user name and password into HTTPS_PROXY or HTTP_PROXY (http://USER:PASSWORD@HOST:PORT)"
+_PROXY_BARS = "have the proxy in HTTPS_PROXY let the provider's host through, or put that host into NO_PROXY"
 _CUT = "raise max_tokens, or set options.allow_truncated to take what there is"
 
 
@@ -59,8 +61,15 @@ def refusal(errors: Sequence[ProviderError], stop: Stop, receipt: Receipt, held:
     else:
         kind = _unserved(receipt.excluded, stop)
         message = _nobody(receipt, after)
-    hint = _CUT if errors and errors[-1].kind == "cut_short" else _HINTS[kind.code]
-    return kind(message, hint=hint, after=after if kind.retryable else None, receipt=receipt)
+    return kind(message, hint=_hint(errors, kind), after=after if kind.retryable else None, receipt=receipt)
+
+
+def _hint(errors: Sequence[ProviderError], kind: type[Refusal]) -> str:
+    if errors and errors[-1].kind == "cut_short":
+        return _CUT
+    if errors and all(isinstance(error, ProxyRefused) for error in errors):
+        return _PROXY_WANTS if errors[-1].status == 407 else _PROXY_BARS
+    return _HINTS[kind.code]
 
 
 def _kind(errors: Sequence[ProviderError], stop: Stop) -> type[Refusal]:

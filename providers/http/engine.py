@@ -8,6 +8,7 @@ Nothing here knows a dialect or a deadline on content.
 
 import asyncio
 import ssl
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -19,7 +20,7 @@ import httpx
 from aiohttp.client_proto import ResponseHandler
 from httpx_aiohttp import AiohttpTransport
 
-from ..errors import Billed, ConnectFailed, Malformed, ProviderError, Truncated, Unavailable
+from ..errors import Billed, ConnectFailed, Malformed, ProviderError, ProxyRefused, Truncated, Unavailable
 
 SETTLE_S = 0.02  # the end of a chunked body follows the last event within a segment; a new TLS handshake costs more
 MAX_HEAD_LINE = 64 << 10  # bytes of one header; some providers send long policies
@@ -30,7 +31,7 @@ _CAUSES: tuple[tuple[type[BaseException], type[ProviderError], Billed, str], ...
     (aiohttp.ServerTimeoutError, ConnectFailed, "no", "did not accept a connection in time"),
     (aiohttp.ClientConnectorCertificateError, ConnectFailed, "no", "shows a certificate that is not trusted"),
     (aiohttp.ClientSSLError, ConnectFailed, "no", "could not agree on an encrypted connection"),
-    (aiohttp.ClientHttpProxyError, ConnectFailed, "no", "is behind a proxy that refuses"),
+    (aiohttp.ClientProxyConnectionError, ConnectFailed, "no", "is behind a proxy that cannot be reached"),
     (aiohttp.ClientConnectorError, ConnectFailed, "no", "cannot be reached"),
     (aiohttp.ServerDisconnectedError, Unavailable, "unknown", "closed the connection before it answered"),
     (aiohttp.ClientOSError, Unavailable, "unknown", "broke the connection before it answered"),
@@ -47,6 +48,8 @@ _CAUSES: tuple[tuple[type[BaseException], type[ProviderError], Billed, str], ...
 
 def fault(error: Exception) -> ProviderError:
     """What a failure before the head means."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return ProxyRefused(error.status)
     for source, kind, billed, what in _CAUSES:
         if isinstance(error, source):
             return kind(f"The provider {what}.", billed=billed)
@@ -99,7 +102,10 @@ class Connector(aiohttp.TCPConnector):
 
 
 class Transport(AiohttpTransport):
-    """The transport without memory and without hidden limits. Bound to the loop of its first request."""
+    """The transport without memory and without hidden limits. Bound to the loop of its first request.
+
+    `known_as` says to its proxy who we are.
+    """
 
     def __init__(self, *, connections: int, keepalive_s: float, tls: ssl.SSLContext, proxy: str | None) -> None:
         through = httpx.Proxy(proxy) if proxy else None
@@ -117,10 +123,13 @@ class Transport(AiohttpTransport):
             )
 
         self.client = session
+        self.known_as = dict[str, str]()
         self._proxy: dict[str, Any] = {}
         if through is not None:
-            auth = aiohttp.BasicAuth(*through.auth) if through.auth else None
-            self._proxy = {"proxy": str(through.url), "proxy_auth": auth, "proxy_headers": through.headers}
+            if through.auth:
+                secret = b64encode(":".join(through.auth).encode()).decode()
+                self.known_as = {"Proxy-Authorization": f"Basic {secret}"}
+            self._proxy = {"proxy": str(through.url), "proxy_headers": {**through.headers, **self.known_as}}
 
     async def send(self, form: Form, body: bytes | None) -> aiohttp.ClientResponse:
         """As `handle_async_request` does it, without an `httpx.Response` whose stream would be unwrapped at once."""
@@ -150,6 +159,8 @@ class Engine:
         """Prepare requests, which costs as much as sending one. `connect_s` bounds the wait for a connection."""
         try:
             target, head = str(httpx.URL(url)), dict(httpx.Headers(headers))
+            if target.startswith("http:"):  # the proxy reads the request itself, there is no CONNECT
+                head |= self._transport.known_as
         except Exception as error:  # noqa: BLE001 - whatever the engine throws, callers see one of ours
             raise fault(error) from None
         # aiohttp's `connect` covers the wait for a place in the pool too; nothing else is bounded here

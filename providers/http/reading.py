@@ -9,12 +9,13 @@ from email.utils import formatdate
 import anyio
 
 from ..dialects import Dialect
-from ..errors import Billed, Malformed, ProviderError, TimedOut, Truncated
+from ..errors import Billed, Malformed, ProviderError, ProxyRefused, TimedOut, Truncated
 from .session import Reply
 from .silence import Silence
 
 MAX_BODY = 16 << 20  # bytes of a whole answer; a thousand embeddings are about 12 MiB
 MAX_ERROR_BODY = 64 << 10
+PROXY_WANTS = 407  # nobody but a proxy says so (RFC 9110 §15.5.8)
 ERROR_BODY_S = 10.0  # a refusal is short, and its status alone says most
 
 # What a dialect may run into on hostile values where it did not look.
@@ -71,6 +72,8 @@ async def refusal(reply: Reply, dialect: Dialect) -> ProviderError:
     """What a status other than success means. Redirects are never followed: they would take the key elsewhere."""
     if reply.status < 400:
         return Malformed("The provider redirects elsewhere; check its base URL.", status=reply.status, billed="no")
+    if reply.status == PROXY_WANTS:
+        return ProxyRefused(reply.status)  # on the way to an https address `engine.py` hears it
     body = b""
     with anyio.move_on_after(ERROR_BODY_S):
         body = await _error_body(reply)

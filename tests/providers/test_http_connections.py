@@ -5,7 +5,7 @@ import pytest
 from anyio.abc import SocketStream
 
 from providers.dialects import load
-from providers.errors import ConnectFailed, ProviderError, TimedOut
+from providers.errors import ConnectFailed, ProviderError, ProxyRefused, TimedOut
 from providers.http import Http, HttpProvider, Route, Timeouts
 from providers.simulator.faults import DONE, GOOD, STOP, A
 from providers.simulator.http11 import LAST_CHUNK, Head, chunk, document, read_request, start
@@ -182,7 +182,56 @@ async def test_a_proxy_that_is_not_there_is_a_failed_connection():
             pass
         with pytest.raises(ConnectFailed) as caught:
             await drained(provider(http, base, route={"proxy": gone}))
-    assert caught.value.billed == "no"
+    assert caught.value.billed == "no" and "proxy that cannot be reached" in str(caught.value)
+
+
+def proxy_wants(status: int) -> Host:
+    """A proxy that lets nobody through without the password."""
+
+    async def reply(stream: SocketStream) -> None:
+        if host.heads[-1].headers.get("proxy-authorization") == "Basic YW5uOnNlY3JldA==":
+            await finished(stream)
+        else:
+            asks = {"proxy-authenticate": 'Basic realm="office"'}
+            await stream.send(document(status, {"error": "who are you?"}, asks))
+
+    host = Host(reply)
+    return host
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "what"),
+    [
+        ("http://provider.invalid/v1", 407, "wants a user name and password"),
+        ("https://provider.invalid/v1", 407, "wants a user name and password"),
+        ("https://provider.invalid/v1", 403, "refuses to connect"),
+    ],
+)
+async def test_a_proxy_that_refuses_is_said_to_be_the_proxy(target, status, what):
+    host = proxy_wants(status)
+    async with listening(host.handle) as gate, Http() as http:
+        with pytest.raises(ProxyRefused, match=what) as caught:
+            await drained(provider(http, target, route={"proxy": gate}))
+    assert (caught.value.fault, caught.value.billed, caught.value.again, caught.value.elsewhere) == (
+        "provider",
+        "no",
+        False,
+        True,
+    )
+    assert caught.value.status == status and "invalid" not in str(caught.value)
+    assert host.heads[0].method == ("CONNECT" if target.startswith("https") else "POST")
+
+
+async def test_with_its_name_and_password_a_proxy_lets_through():
+    host = proxy_wants(407)
+    async with listening(host.handle) as gate, Http() as http:
+        through = gate.replace("http://", "http://ann:secret@")
+        assert await drained(provider(http, "http://provider.invalid/v1", route={"proxy": through})) == "a"
+        with pytest.raises(ProviderError):  # let through, but there is no one behind it to shake hands with
+            await drained(provider(http, "https://provider.invalid/v1", route={"proxy": through}))
+    assert [head.method for head in host.heads] == ["POST", "CONNECT"]
+    assert host.heads[0].headers["authorization"] == "Bearer sk-1" and "authorization" not in host.heads[1].headers
+    assert host.heads[1].headers["proxy-authorization"] == host.heads[0].headers["proxy-authorization"]
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from providers.errors import ProxyRefused, Unavailable
 from providers.types import Answer
 from routing.errors import BudgetExceeded, told_again
 from routing.events import Failed, failed
+from routing.itinerary import Stop
 from routing.journal import Kept
 from routing.refusals import A_MINUTE, UNWRITTEN_S, Refusals
 from routing.store.archive import Record
 from routing.store.codec import pack
 from routing.store.sqlite import sqlite
 from routing.types import Attempt, Reason, Receipt
+from routing.verdict import refusal
 from tests.routing.money import NOON, Clock
 
 pytestmark = pytest.mark.anyio
@@ -113,3 +116,12 @@ def test_a_kept_reason_is_told_as_the_refusal_it_was(code):
     again = told_again(Reason(code, "No.", "Do."), RECEIPT)
     assert (again.message, again.hint, again.receipt) == ("No.", "Do.", RECEIPT)
     assert again.code == (code if " " not in code else "provider_failed")
+
+
+@pytest.mark.parametrize(("status", "helps"), [(407, "user name and password into HTTPS_PROXY"), (403, "NO_PROXY")])
+def test_where_only_a_proxy_refused_the_hint_is_to_its_operator(status, helps):
+    gone, barred = ProxyRefused(status), ProxyRefused(status)
+    refused = refusal([gone, barred], Stop("exhausted"), RECEIPT, ())
+    assert refused.code == "provider_failed" and helps in refused.hint
+    mixed = refusal([gone, Unavailable("The provider cannot answer now.")], Stop("exhausted"), RECEIPT, ())
+    assert "PROXY" not in mixed.hint
