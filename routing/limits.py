@@ -351,7 +351,7 @@ class Entry:
         for line in self._lines:
             line.correct(tokens - self._tokens, *left)
         self._tokens = tokens
-        if wait_s := max((one.next_s or 0.0 for one in left if one), default=0.0):
+        if any(left) and (wait_s := max(one.next_s or 0.0 for one in left if one)):
             self._limiter.hold(self._deployment, wait_s)
 
     async def _queue(self) -> None:

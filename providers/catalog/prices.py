@@ -86,8 +86,8 @@ def cost_nano(price: Price, usage: Usage) -> int:
     """What `usage` costs at `price`, in nano-dollars rounded up. Negative counts are nothing."""
     prompt = max(usage.input, 0)
     tier = _tier(price, prompt)
-    hit = min(max(usage.cached_input, 0), prompt)
-    written = min(max(usage.cache_write, 0), prompt - hit)
+    hit = min(max(usage.cached_input, 0), prompt) if usage.cached_input else 0
+    written = min(max(usage.cache_write, 0), prompt - hit) if usage.cache_write else 0
     total = (prompt - hit - written) * _femto(tier.input) + max(usage.output, 0) * _femto(tier.output)
     if hit:
         total += hit * _femto(tier.input if tier.cached_input is None else tier.cached_input)
