@@ -4,7 +4,8 @@ Above: `manager.py` decides where and when. Here alone the order hold â†’ slot â
 means for each of them. Cancellation is an ending like the others: settled as unknown, no vote.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,7 +56,8 @@ class Live:
     error: ProviderError | None = None
     sent: bool = False
     done: bool = False
-    _deltas: AsyncIterator[Delta] | None = None
+    _read: Callable[[], Awaitable[Sequence[Delta]]] | None = None
+    _come: deque[Delta] = field(default_factory=deque[Delta])
     _touched: float = 0.0
     _patience: float = inf
 
@@ -71,25 +73,33 @@ class Live:
         self.scope.deadline = inf
 
     async def next(self) -> Delta | None:
-        """The next piece of content, None at the end. Raises ProviderError; what is no such error becomes one."""
+        """The next piece of content, None at the end. Raises as `several`."""
+        if not self._come:
+            self._come.extend(await self.several())
+        return self._come.popleft() if self._come else None
+
+    @property
+    def more(self) -> bool:
+        """Whether `next` has something at once."""
+        return bool(self._come)
+
+    async def several(self) -> Sequence[Delta]:
+        """The content that came together, none at the end. Raises ProviderError; what is no such error becomes one.
+
+        Streams that read in pieces have a `several` of their own, which hands out signs of life too; others have one.
+        """
         assert self.stream is not None, "opened"
-        if self._deltas is None:
-            self._deltas = aiter(self.stream)
+        read = self._read = self._read or getattr(self.stream, "several", None) or partial(_one, aiter(self.stream))
         try:
-            async for delta in self._deltas:
-                if delta.kind != "alive":
+            while came := await read():
+                if content := [delta for delta in came if delta.kind != "alive"]:
                     self._touch()
-                    return delta
+                    return content
         except ProviderError:
             raise
         except Exception as error:  # noqa: BLE001 - a provider's code may come from anywhere: its bug is its failure
             raise Malformed(f"reading the answer failed ({type(error).__name__})") from None
-        return None
-
-    @property
-    def more(self) -> bool:
-        """Whether `next` has something at once: providers that read in pieces know."""
-        return bool(getattr(self.stream, "more", False))
+        return ()
 
     @property
     def longest_s(self) -> float:
@@ -169,12 +179,11 @@ class Caller:
         `landed` makes of it what is returned, before anything is given back: nobody can cancel between paid and kept.
         """
         async with self.call(trip, hop) as live:
-            told = trip.tell is not silent
-            while (delta := await live.next()) is not None:
+            while came := await live.several():
                 if heard is not None:
                     heard()
-                if told and delta.kind == "text":
-                    trip.tell(Progressed(trip.id, f"{hop.deployment.name} answers", delta.text, live.number))
+                if trip.tell is not silent:
+                    _tell(live, came)
             self.finish(live)
             return await landed(live)
         raise AssertionError("a call swallows nothing")
@@ -260,6 +269,19 @@ class Caller:
         )
         live.trip.attempts.append(attempt)
         self.observer(AttemptEnded(live.trip.id, attempt))
+
+
+async def _one(deltas: AsyncIterator[Delta]) -> Sequence[Delta]:
+    async for delta in deltas:
+        return (delta,)
+    return ()
+
+
+def _tell(live: Live, came: Sequence[Delta]) -> None:
+    trip, message = live.trip, f"{live.hop.deployment.name} answers"
+    for delta in came:
+        if delta.kind == "text":
+            trip.tell(Progressed(trip.id, message, delta.text, live.number))
 
 
 def _billed(live: Live, error: BaseException | None) -> Billed:

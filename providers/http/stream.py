@@ -74,11 +74,6 @@ class HttpStream:
         return replace(answer, provider_request_id=told[0], warnings=told[1], simulated=told[2])
 
     @property
-    def more(self) -> bool:
-        """Whether the next piece of content came with the last one: nobody need wait for it."""
-        return bool(self._ready) and self._ready[0].kind != "alive"
-
-    @property
     def longest_s(self) -> float:
         """Seconds that nobody waits longer for a piece of content: then the silence has ended the answer."""
         return self._silence.idle_s
@@ -87,14 +82,23 @@ class HttpStream:
         return self
 
     async def __anext__(self) -> Delta:
-        ready = self._ready
-        while not ready:
+        if not self._ready:
+            self._ready.extend(await self.several())
+        if not self._ready:
+            raise StopAsyncIteration
+        return self._ready.popleft()
+
+    async def several(self) -> Sequence[Delta]:
+        """What came together, none at the end: for readers to whom one by one is no use, and dear."""
+        while not self._ready:
             if self._failed is not None:
                 raise self._failed
             if self._ended:
-                raise StopAsyncIteration
+                break
             await self._refill()
-        return ready.popleft()
+        came = tuple(self._ready)
+        self._ready.clear()
+        return came
 
     async def _refill(self) -> None:
         """Read until there may be something to hand out. A fault is kept until what came before it is handed out."""
@@ -117,17 +121,20 @@ class HttpStream:
             return
         body = await document(self._reply, self._silence)
         self._ended = True
-        self._hand_out(self._fold.whole(read_json(body)))
+        self._ready += self._fold.whole(read_json(body))
+        self._heed()
         self._keep("The provider's answer does not say why it ended.")
 
     async def _next_events(self, taken: Decoder) -> None:
         piece = await read(self._reply, self._silence, "yes")
-        fold = self._fold
-        for name, data in taken.feed(piece):
-            if deltas := fold.event(name, data):
-                self._hand_out(deltas)
-            if fold.done:
-                break
+        fold, ready = self._fold, self._ready
+        try:
+            for name, data in taken.feed(piece):
+                ready += fold.event(name, data)
+                if fold.done:
+                    break
+        finally:
+            self._heed()
         if fold.done or not piece:
             await self._finish()
         elif taken.fault is not None:
@@ -144,9 +151,8 @@ class HttpStream:
             raise Truncated(otherwise)
         self._complete = answer
 
-    def _hand_out(self, deltas: Sequence[Delta]) -> None:
-        self._ready.extend(deltas)
-        for delta in deltas:
+    def _heed(self) -> None:
+        for delta in self._ready:
             if delta[0] != "alive":
                 self._grown = True
                 self._silence.content()

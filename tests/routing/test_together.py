@@ -1,0 +1,92 @@
+"""Reading a provider that hands over together what came together: nothing is asked for piece by piece, all is told."""
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+import pytest
+from doubles import Listed, ask, sim
+
+from providers.simulator.virtual import VirtualLoop
+from providers.types import Answer, Delta, Usage
+from routing.events import Progressed
+from routing.manager import ProviderManager
+
+pytestmark = pytest.mark.anyio
+
+PIECES = ((Delta("alive"),), (Delta("text", "a"), Delta("reasoning", "hm"), Delta("text", "b")), (Delta("text", "c"),))
+
+
+class Together:
+    """A provider and its stream: these pieces, each after `pace_s`; it cannot be read one by one."""
+
+    headers: dict[str, str] = {}
+
+    def __init__(self, *pieces: object, pace_s: float = 0.0) -> None:
+        self.pieces, self.pace_s, self.reads = list(pieces), pace_s, 0
+
+    @asynccontextmanager
+    async def open(self, request, model):
+        yield self
+
+    @property
+    def answer(self):
+        return Answer("abc", finish_reason=None if self.pieces else "stop", usage=Usage(1, 3), usage_seen=True)
+
+    async def several(self):
+        self.reads += 1
+        if not self.pieces:
+            return ()
+        await anyio.sleep(self.pace_s)
+        piece = self.pieces.pop(0)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio", {"loop_factory": VirtualLoop}
+
+
+def house(provider: Together, *others) -> ProviderManager:
+    first = replace(sim("together"), opener=provider, priority=1)
+    return ProviderManager(Listed([first, *others]), clock=anyio.current_time)
+
+
+async def test_a_whole_answer_is_read_in_as_many_steps_as_it_had_pieces_and_every_text_is_told():
+    told: list[Progressed] = []
+    provider = Together(*PIECES, pace_s=1.0)
+    result = await house(provider).generate(ask(), told.append)
+    assert result.answer.text == "abc"
+    assert [progress.text for progress in told if progress.text] == ["a", "b", "c"]
+    assert provider.reads == len(PIECES) + 1
+    assert result.receipt.ttft_s == 2.0  # a sign of life is no token
+    assert result.receipt.attempts[0].latency_s == 3.0
+
+
+async def test_a_live_answer_hands_out_one_by_one_and_knows_what_is_there_already():
+    provider = Together(*PIECES)
+    async with house(provider).stream(ask()) as live:
+        seen = [(delta.text, live.more) async for delta in live]
+    assert seen == [("a", True), ("hm", True), ("b", False), ("c", False)]
+    assert provider.reads == len(PIECES) + 1
+
+
+async def test_each_piece_begins_the_wait_for_the_next_anew():
+    """Half of 60 s may pass in silence while another could be asked; here 50 pass in pieces of 10."""
+    provider = Together(*([PIECES[2]] * 5), pace_s=10.0)
+    result = await house(provider, sim("other")).generate(ask(deadline_s=60.0))
+    assert [(a.provider, a.outcome) for a in result.receipt.attempts] == [("together", "ok")]
+
+
+async def test_a_slow_sign_of_life_is_no_answer_and_another_is_asked():
+    provider = Together(*([PIECES[0]] * 5), pace_s=10.0)
+    result = await house(provider, sim("other")).generate(ask(deadline_s=60.0))
+    assert [(a.provider, a.outcome) for a in result.receipt.attempts] == [("together", "timeout"), ("other", "ok")]
+
+
+async def test_a_bug_in_reading_together_is_the_providers_failure():
+    result = await house(Together(PIECES[1], KeyError("theirs")), sim("other")).generate(ask())
+    failed = result.receipt.attempts[0]
+    assert (failed.outcome, failed.reason) == ("malformed", "reading the answer failed (KeyError)")
