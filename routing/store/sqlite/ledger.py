@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from ..ledger import (
     STATES,
@@ -26,14 +27,15 @@ from .writer import Writer
 BACKWARDS_S = 86_400.0  # a clock that goes back less than this does not reopen a window; a larger step is a correction
 
 COLUMNS = {"provider": "provider", "model": "provider || '/' || model", "caller": "caller", "task": "task"}
-INSERT = """INSERT INTO attempt(owner, state, at, ask, number, part_of, caller, task, provider, model, asked, servers,
-  simulated, held, max_tokens, prefix, history) VALUES(?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-CLOSE = """UPDATE attempt SET state = ?, latency = ?, cost = ?, basis = ?, price = ?, model_returned = ?, ok = ?,
-  computed = ?, input = ?, output = ?, cached_input = ?, cache_write = ?, reasoning = ? WHERE id = ? AND state = 0
-  RETURNING held, at, provider, model, caller, task"""
-BOOKED = "SELECT 1 FROM attempt WHERE ask = ? AND number = ? AND at = ? AND owner = ?"
-PROMISED = "SELECT state, coalesce(cost, held), at, provider, model, caller, task FROM attempt WHERE id = ? AND state IN (0, 3)"
-TAKE = {0: "UPDATE attempt SET held = held - ? WHERE id = ?", 3: "UPDATE attempt SET cost = cost - ? WHERE id = ?"}
+OPENED = """owner, at, ask, number, part_of, caller, task, provider, model, asked, servers, simulated, held, max_tokens,
+  prefix, history"""
+ENDED = """state, latency, cost, basis, price, model_returned, ok, computed, input, output, cached_input, cache_write,
+  reasoning"""
+INSERT = f"INSERT INTO attempt({OPENED}, state) VALUES({', '.join('?' * 16)}, 0)"
+BOOK = f"""INSERT INTO attempt({OPENED}, {ENDED}) SELECT {", ".join("?" * 29)}
+  WHERE NOT EXISTS (SELECT 1 FROM attempt WHERE owner = ? AND at = ? AND ask = ? AND number = ?)"""  # noqa: S608 - constants
+CLOSE = f"""UPDATE attempt SET ({ENDED}) = ({", ".join("?" * 13)}) WHERE id = ? AND state = 0
+  RETURNING held, at, provider, model, caller, task"""  # noqa: S608 - a constant
 STANDING = "SELECT spent, held FROM budget WHERE scope = ? AND ends = ? AND starts = ?"
 UNSURE = """SELECT id, state, held, coalesce(cost, 0), at, provider, model, caller, task FROM attempt
   WHERE ask = ? AND state IN (0, 3) ORDER BY id DESC LIMIT 1"""
@@ -88,22 +90,21 @@ def reserve(db: Database, sums: Sums, owner: str, entry: Entry, limits: Limits) 
     windows = {s.window: s for s in sums.of(entry.scopes, at)}
     for limit in limits(at, entry.scopes):
         if (s := windows.get(limit.window)) is None:
+            sums.write()  # so that what is counted is there
             s = windows[limit.window] = sums.open(_count(db, limit.window))
         room = limit.cap + entry.extra - s.spent - s.held
         if 0 < entry.held > room:
             raise OverBudget(limit.window.scope, room, limit)
     used = tuple((envelope.id, _fit(db, envelope, entry.held)) for envelope in entry.envelopes)
-    _open(db, sums, owner, entry if at == entry.at else replace(entry, at=at))
+    db.execute(INSERT, _opened(owner, entry if at == entry.at else replace(entry, at=at)))
+    sums.booked(at)
     sums.move(windows.values(), held=entry.held)
     return Reserved(db.last_insert_rowid(), tuple(s.standing() for s in windows.values()), used)
 
 
 def settle(db: Database, sums: Sums, id: int, closing: Closing, limits: Limits) -> Settled:  # noqa: A002
     """Move the held amount to what it cost, in the windows of the time it was reserved at."""
-    usage = closing.usage
-    tokens = usage.input, usage.output, usage.cached_input, usage.cache_write, usage.reasoning
-    told = STATES[closing.ending], closing.latency_s, closing.cost, closing.basis, closing.price
-    row = db.execute(CLOSE, (*told, closing.model_returned, closing.ok, closing.computed, *tokens, id)).fetchone()
+    row = db.execute(CLOSE, (*_ended(closing), id)).fetchone()
     if row is None:
         return Settled(fresh=False)
     held, at, *who = row
@@ -116,33 +117,24 @@ def settle(db: Database, sums: Sums, id: int, closing: Closing, limits: Limits) 
 def draw(db: Database, sums: Sums, owner: str, promise: tuple[int, Entry, Closing], limits: Limits) -> Settled:
     """Take from the reservation what it cost, and book it in the windows of its own time."""
     lease, entry, closing = promise
-    if db.execute(BOOKED, (entry.ask, entry.number, entry.at, owner)).get:
+    row, cost = _opened(owner, entry), closing.cost or 0
+    db.execute(BOOK, (*row, *_ended(closing), *row[:4]))
+    if not db.changes():
         return Settled(fresh=False)
-    taken = _take(db, sums, lease, closing.cost or 0) or 0
-    _open(db, sums, owner, replace(entry, held=taken))
-    sums.move(sums.of(entry.scopes, entry.at), held=taken)
-    return settle(db, sums, db.last_insert_rowid(), closing, limits)
+    sums.booked(entry.at)
+    sums.take(lease, cost)
+    windows = sums.of(entry.scopes, entry.at)
+    sums.move(windows, spent=cost)
+    return Settled(True, tuple(s.standing() for s in windows), sums.passed(windows, limits(entry.at, entry.scopes)))
 
 
 def release(db: Database, sums: Sums, id: int, amount: int | None) -> bool:  # noqa: A002
     """Give back; without an amount, all, and forget it."""
-    taken = _take(db, sums, id, amount)
-    if amount is None:
-        db.execute("DELETE FROM attempt WHERE id = ? AND state IN (0, 3)", (id,))
-    return taken is not None
-
-
-def _take(db: Database, sums: Sums, id: int, amount: int | None) -> int | None:  # noqa: A002
-    """Let a reservation hold so much less, or, reclaimed, have cost so much less. How much; None where there is none."""
-    row = db.execute(PROMISED, (id,)).fetchone()
-    if row is None:
-        return None
-    state, left, at, *who = row
-    taken = left if amount is None else min(amount, left)
-    if taken:
-        db.execute(TAKE[state], (taken, id))
-        sums.move(sums.of(scopes(*who), at), **{"spent" if state else "held": -taken})
-    return taken
+    there = sums.take(id, amount)
+    if there and amount is None:
+        sums.forget(id)
+        db.execute("DELETE FROM attempt WHERE id = ?", (id,))
+    return there
 
 
 def amend(db: Database, sums: Sums, ask: str, closing: Closing, limits: Limits) -> Settled:
@@ -171,11 +163,17 @@ def reclaim(db: Database, sums: Sums, owner: Owner) -> int:
     return reclaimed
 
 
-def _open(db: Database, sums: Sums, owner: str, entry: Entry) -> None:
-    who = owner, entry.at, entry.ask, entry.number, entry.part_of, entry.caller, entry.task, entry.provider, entry.model
-    more = entry.asked, entry.servers, entry.simulated, entry.held, entry.max_tokens, entry.prefix, entry.history
-    db.execute(INSERT, (*who, *more))
-    sums.booked(entry.at)
+def _opened(owner: str, entry: Entry) -> tuple[Any, ...]:
+    who = entry.part_of, entry.caller, entry.task, entry.provider, entry.model, entry.asked, entry.servers
+    what = entry.simulated, entry.held, entry.max_tokens, entry.prefix, entry.history
+    return owner, entry.at, entry.ask, entry.number, *who, *what
+
+
+def _ended(closing: Closing) -> tuple[Any, ...]:
+    usage = closing.usage
+    tokens = usage.input, usage.output, usage.cached_input, usage.cache_write, usage.reasoning
+    told = STATES[closing.ending], closing.latency_s, closing.cost, closing.basis, closing.price
+    return *told, closing.model_returned, closing.ok, closing.computed, *tokens
 
 
 def _time(sums: Sums, at: float) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
-from ..ledger import Limit, Standing, Window
+from ..ledger import Limit, Standing, Window, scopes
 from .database import Database
 
 MANY = 1024  # windows kept in memory: what many callers and tasks have touched is read anew now and then
@@ -18,6 +18,8 @@ LATEST = "SELECT max(at) FROM attempt"
 LOOK = """SELECT scope, starts, ends, spent, held, alerted FROM budget
   WHERE scope IN (?, ?, ?, ?, ?) AND ends > ?"""
 OPEN = "INSERT INTO budget(scope, starts, ends, spent, held) VALUES(?, ?, ?, ?, ?)"
+LEASE = "SELECT state, coalesce(cost, held), at, provider, model, caller, task FROM attempt WHERE id = ? AND state IN (0, 3)"
+LEFT = {0: "UPDATE attempt SET held = ? WHERE id = ?", 3: "UPDATE attempt SET cost = ? WHERE id = ?"}
 WRITE = """INSERT INTO budget(scope, starts, ends, spent, held, alerted) VALUES {rows}
   ON CONFLICT(scope, ends, starts) DO UPDATE SET spent = excluded.spent, held = excluded.held, alerted = excluded.alerted"""
 
@@ -36,6 +38,16 @@ class Sum:
         return Standing(self.window, self.spent, self.held)
 
 
+@dataclass(slots=True)
+class Reservation:
+    """A reservation for many calls. Reclaimed by whoever took us for dead, it is what was booked for it that is left."""
+
+    state: int
+    left: int
+    at: float
+    names: tuple[str, ...]
+
+
 class Sums:
     """The windows that operations looked at, over the connection that writes. `write` puts changes into the transaction."""
 
@@ -50,6 +62,8 @@ class Sums:
         self._changed: dict[Window, Sum] = {}
         self._looked: dict[tuple[str, ...], tuple[float, list[Sum]]] = {}
         self._latest: float | None = None
+        self._reserved: dict[int, Reservation | None] = {}
+        self._used: dict[int, Reservation] = {}
 
     def begin(self) -> None:
         """A transaction has begun: forget what another process may have changed since the last one."""
@@ -64,6 +78,9 @@ class Sums:
         if rows:
             self._db.execute(_written(len(rows)), tuple(chain.from_iterable(rows)))
         self._changed.clear()
+        for id, reserved in self._used.items():  # noqa: A001 - the column's name
+            self._db.execute(LEFT[reserved.state], (reserved.left, id))
+        self._used.clear()
 
     def latest(self) -> float:
         """When the newest attempt was booked, 0 where there is none."""
@@ -97,6 +114,27 @@ class Sums:
             s.spent += spent
             s.held += held
             self._changed[s.window] = s
+
+    def take(self, id: int, amount: int | None) -> bool:  # noqa: A002 - as above
+        """Let a reservation hold so much less, or nothing, in its windows. False where there is none."""
+        if id not in self._reserved:
+            row = self._db.execute(LEASE, (id,)).fetchone()
+            self._reserved[id] = Reservation(row[0], row[1], row[2], scopes(*row[3:])) if row else None
+        reserved = self._reserved[id]
+        if reserved is None:
+            return False
+        taken = reserved.left if amount is None else min(amount, reserved.left)
+        if taken:
+            reserved.left -= taken
+            self._used[id] = reserved
+            windows = self.of(reserved.names, reserved.at)
+            self.move(windows, **{"spent" if reserved.state else "held": -taken})
+        return True
+
+    def forget(self, id: int) -> None:  # noqa: A002 - as above
+        """It is gone, or became something else."""
+        self._reserved.pop(id, None)
+        self._used.pop(id, None)
 
     def passed(self, sums: Sequence[Sum], limits: Sequence[Limit]) -> tuple[tuple[Limit, int, int], ...]:
         """The highest amount each window has passed since it was last told, remembered for every process."""

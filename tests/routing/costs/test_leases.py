@@ -315,6 +315,18 @@ async def test_a_window_of_another_process_between_lease_and_call_counts_each_in
             assert [tuple(map(int, row)) for row in counted] == [tuple(sums)]
 
 
+async def test_a_window_that_opens_as_a_call_is_booked_counts_what_its_lease_still_holds(store):
+    async with purse(store) as one:
+        await warm(one, store)
+        promised, _ = await one.tracker.reserve(bill("call"))
+        one.tracker.settle(promised, Closing("settled", 1_100_000, "priced", ok=True))
+        monthly = Plan((Cap("global", "month", 10.0),), zone="UTC")
+        first = Entry("other", 1, "beta", "m9", "other", "", 500_000, Clock().now)
+        await store.ledger.reserve(first, monthly.limits).wait()  # in the same turn: of the same transaction
+        found = rows(store, "SELECT spent / 1000, held / 1000 FROM budget ORDER BY ends")
+        assert found == [(3300, FEWEST * 2000 - 1100 + 500)] * 2
+
+
 async def test_of_a_process_that_died_what_its_leases_hold_is_booked_as_uncertain(store, another_store):
     async with another_store() as other:
         doomed = Leases(other.ledger, clock=Clock(1000.0), look_s=3600.0)
