@@ -29,7 +29,7 @@ from .panel import Panel
 from .polling import Polling, Terms
 from .reading import ballot_of, lost
 from .repair import asking, cheapest, needed, repaired
-from .result import FuseResult, revived
+from .result import FuseResult, Stopped, revived
 from .seating import Seating
 from .summing import Sum, sum_up
 from .summing import told as tell_all
@@ -137,7 +137,16 @@ class Fusion:
         hearing = self._hearing(fuse)
         plan = tell_all(hearing, Verdict(()), sum_up(hearing, Verdict(())))
         told = f"would ask {first}{more}; a {fuse.course.spec.kind} answer, decided by {fuse.course.name}"
-        return replace(plan, summary=told, confidence=Confidence(None, "none"), needs_review=False, reasons=())
+        return replace(
+            plan,
+            summary=told,
+            status="planned",
+            confidence=Confidence(None, "none"),
+            needs_review=False,
+            reasons=(),
+            stopped=Stopped("nobody was asked", 0, 0.0),
+            receipt=plan.receipt and replace(plan.receipt, reasoning=told),
+        )
 
     async def more(self, ask: FuseAsk, first: FuseResult, room_usd: float | None) -> float | None:
         """What a thorough panel may cost beyond `first`, USD at most and within the room; None where there is none to ask."""

@@ -10,7 +10,7 @@ from providers.types import Answer, Reasoning
 from ..types import Receipt
 from .confidence import Confidence
 
-Status = Literal["agreed", "majority", "split", "single", "degraded", "abstained", "running"]
+Status = Literal["agreed", "majority", "split", "single", "degraded", "abstained", "running", "planned"]
 _APART = ("answer", "text", "texts", "receipt", "raw", "task")
 MARK = "plenum/fuse"  # of the part of a stored answer that holds the whole document
 

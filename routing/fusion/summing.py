@@ -13,7 +13,7 @@ from .panel import Panel
 from .result import Agreement, Candidate, Cluster, Dissent, FuseResult, PanelTold, Status, Stopped
 from .stopping import share
 from .types import Ballot, Group, Member, Verdict
-from .wording import summary
+from .wording import outcome, summary
 
 EXCERPT = 240  # characters of a dissenter's last words
 SHOWN = 400  # characters of an answer in a list
@@ -152,7 +152,8 @@ def told(hearing: Hearing, verdict: Verdict, summed: Sum) -> FuseResult:
         raw=summed.raw,
         task=classify(hearing.ask.ask.request).kind,
     )
-    return replace(result, summary=summary(result))
+    why = f"{receipt.reasoning}: {outcome(result)}"
+    return replace(result, summary=summary(result), receipt=replace(receipt, reasoning=why))
 
 
 def _cluster(group: Group) -> Cluster:

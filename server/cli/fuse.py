@@ -77,7 +77,7 @@ def run_fuse(said: dict[str, Any], common: Common, *, demo: bool) -> None:
             return
         shown = page(result, full=full)
         at = shown.rfind("— ")
-        print(shown[:at].rstrip() or "(no answer)")
+        print(shown[:at].rstrip() or ("(nobody was asked)" if arguments.explain else "(no answer)"))
         print(shown[at:], file=sys.stderr)
 
     anyio.run(opened, common, _fused, demo)
