@@ -4,7 +4,7 @@ Transports and commands get an `Opener`; opening is late, because a host waits f
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from routing.types import Ask, Deployment, Reason, Receipt, Resolution, Result
 
 from .config import Config, ConfigFault
 from .config.world import World
+from .house import misconfigured
 from .hub import Hub
 
 
@@ -87,35 +88,35 @@ def opener(world: World, *, demo: bool = False, in_flight: int = 64) -> Opener:
     `in_flight`: how many jobs the transport takes on at once where `[routing] in_flight` does not say.
     """
 
-    def _open() -> AbstractAsyncContextManager[App]:
-        try:
-            loaded = world.load()
-        except ConfigFault as fault:
-            return _closed(str(fault))
+    @asynccontextmanager
+    async def _open() -> AsyncGenerator[App]:
         from .compose import composed
+        from .examined import configured
 
-        return composed(world, loaded, demo=demo, in_flight=in_flight)
+        async with AsyncExitStack() as stack:
+            try:
+                opened = composed(world, configured(world), demo=demo, in_flight=in_flight)
+                app = await stack.enter_async_context(opened)
+            except ConfigFault as fault:
+                app = _closed(str(fault))
+            yield app
 
     return _open
 
 
-@asynccontextmanager
-async def _closed(fault: str) -> AsyncGenerator[App]:
+def _closed(fault: str) -> App:
     shut = _Shut(fault)
-    yield App(Config(), shut, shut, Hub(), fault=fault)
+    return App(Config(), shut, shut, Hub(), fault=fault)
 
 
 class _Shut:
-    """Answers every call with what is wrong and what to do. File names stay with `plenum config check`."""
+    """Answers every call with what is wrong and what to do."""
 
     def __init__(self, fault: str) -> None:
-        self._count = fault.count("\n") + 1
+        self._fault = fault
 
     def _refuse(self) -> Misconfigured:
-        return Misconfigured(
-            f"Plenum's configuration has {self._count} fault(s), so nothing can be asked.",
-            hint="Run `plenum config check` in a terminal: it names the file, the line and the nearest valid key.",
-        )
+        return misconfigured(self._fault)
 
     async def generate(self, ask: Ask, tell: Callable[[Any], None] = lambda _: None) -> Result:
         del ask, tell

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from .config import ConfigFault, Loaded
 from .config.world import World
 from .diagnosis import Check, Diagnosis
+from .examined import configured
 from .seats import Seat, seats
 from .security import checks, environment
 from .security.keys import opened
@@ -22,7 +23,7 @@ async def examine(world: World) -> Sequence[Diagnosis]:
         "ok", "python", f"{platform.python_implementation()} {platform.python_version()} on {sys.platform}"
     )
     try:
-        loaded = world.load()
+        loaded = configured(world)
     except ConfigFault as fault:
         faults = [Diagnosis("fault", "configuration", str(f), "Mend this line.") for f in fault.findings]
         return [about, *faults]

@@ -7,6 +7,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from routing.errors import Misconfigured
 from routing.events import BreakerChanged, BudgetAlert, CooledDown, Event
 from server.jobs import Jobs
 from server.mcp.changes import Changes
@@ -30,7 +31,8 @@ class House:
         self._recent: OrderedDict[str, deque[str]] = OrderedDict()
         self.jobs = Jobs()
         self.changes = Changes()
-        self.app: Once[App] = Once(self._watched)
+        # A configuration that cannot be carried out is looked at again by the next call: it may have been mended.
+        self.app: Once[App] = Once(self._watched, passing=lambda app: app.fault is not None)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["House"]:
@@ -73,6 +75,22 @@ class House:
                 self.changes.updated("plenum://costs/today", "plenum://costs/month", "plenum://status")
             case _:
                 pass
+
+
+def misconfigured(fault: str) -> Misconfigured:
+    """What a caller is told of a configuration's faults, one a line. File names stay with `plenum config check`."""
+    count = fault.count("\n") + 1
+    return Misconfigured(
+        f"Plenum's configuration has {count} fault{'s' if count > 1 else ''}, so nothing can be asked.",
+        hint="Run `plenum config check` in a terminal: it names the file, the line and the nearest valid key.",
+    )
+
+
+def sound(app: "App") -> "App":
+    """The same. Raises Misconfigured where a fault in the configuration left parts out."""
+    if app.fault is not None:
+        raise misconfigured(app.fault)
+    return app
 
 
 def admitted(app: "App", kind: "Kind", max_latency_s: float | None = None) -> AbstractAsyncContextManager[None]:

@@ -19,6 +19,7 @@ from .app import App
 from .config import ConfigFault, Loaded
 from .config.world import World
 from .context import upstreams
+from .examined import configured
 from .prices import FILE as PRICES
 from .security.keys import FILE
 
@@ -67,7 +68,7 @@ async def _follow(
 async def reload(world: World, build: Build, current: Living) -> bool:
     """Put the files as they are now in force; whether that was possible."""
     try:
-        current.app = await build(world.load())
+        current.app = await build(configured(world))
     except (ConfigFault, ValueError) as fault:
         _log.warning("the changed configuration is not in force, the old one is: %s", fault)
         return False

@@ -16,7 +16,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from routing.errors import Refusal
 from routing.types import NANO, Deployment
 from server import VERSION, callers, receipts
-from server.house import House
+from server.house import House, sound
 from server.mcp import scrub
 from server.tools.list_models import described
 
@@ -75,7 +75,7 @@ def _by_id(server: MCPServer[House], house: House) -> None:
 
 async def _read(house: House, read: Callable[[Any], Awaitable[Any]]) -> str:
     try:
-        found = await read(await house.app())
+        found = await read(sound(await house.app()))
     except Refusal as refusal:
         raise ResourceError(f"{refusal.message} {refusal.hint}".strip()) from None
     return json.dumps(scrub.told_tree(found), ensure_ascii=False)

@@ -16,17 +16,10 @@ from routing.settings import HedgeSettings, RetrySettings, RoutingSettings
 from routing.store import Store, open_store
 from routing.types import Deployment
 
-from .config import Config, ConfigFault, Finding, Loaded
+from .config import Config, ConfigFault, Finding
 from .config.load import Folders
 from .config.models import BudgetLimits, ProviderTable, TaskTable
-from .seats import Seat, seats
-
-
-def examined(loaded: Loaded) -> Loaded:
-    """The same, if what the file says can also be carried out: addresses, dialects, hybrids. Raises ConfigFault."""
-    tuple(seats(loaded.config, loaded.environment))
-    hybrids(loaded.config)
-    return loaded
+from .seats import Seat
 
 
 def routing(config: Config) -> RoutingSettings:

@@ -15,6 +15,7 @@ from server import receipts
 from server.app import App, opener
 from server.complaints import complaints
 from server.config.world import world
+from server.examined import configured
 from server.mcp.exact import Arguments
 from server.tools.generate import Generate, ask_of, closing, decided, structure
 from server.tools.list_models import ListModels, listing
@@ -83,7 +84,7 @@ async def opened(common: Common, work: Callable[[App], Any], demo: bool = False)
     """Open the house as configured, let `work` do what it does, close it."""
     async with opener(world(common.config), demo=demo)() as app:
         if app.fault:
-            world(common.config).load()  # raises ConfigFault: a terminal may see file and line
+            configured(world(common.config))  # raises ConfigFault: a terminal may see file and line
         return await work(app)
 
 

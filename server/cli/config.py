@@ -9,7 +9,7 @@ from server.config import Config, ConfigFault, Loaded
 from server.config.load import digest
 from server.config.shown import shown
 from server.config.world import World, world
-from server.settings import examined
+from server.examined import configured
 
 from . import Common, Exit
 
@@ -40,7 +40,7 @@ def register(app: typer.Typer, common: Common) -> None:
 
 def _checked(common: Common) -> None:
     try:
-        loaded = examined(world(common.config).load())
+        loaded = configured(world(common.config))
     except ConfigFault as fault:
         findings = [
             {"file": f.file, "key": f.key, "line": f.line, "message": f.message, "nearest": f.nearest}

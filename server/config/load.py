@@ -11,6 +11,8 @@ from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from server.complaints import words
+
 from .environment import clean, expanded, overrides
 from .errors import ConfigFault, Finding
 from .locate import line_of
@@ -63,10 +65,10 @@ def load(path: Path | None, environment: Mapping[str, str], folders: Folders, pr
     data: dict[str, Any] = {}
     warnings: list[str] = []
     if user is not None:
-        texts[user] = _read(user)
+        texts[user] = text_of(user)
         data = _parse(user, texts[user])
     if project is not None and project.is_file() and (user is None or project.resolve() != user.resolve()):
-        texts[project] = _read(project)
+        texts[project] = text_of(project)
         data = _merged(data, _parse(project, texts[project]), trusted=is_trusted(project, folders), warnings=warnings)
     data = expanded(data, environment)
     findings = overrides(data, environment)
@@ -83,11 +85,15 @@ def is_trusted(file: Path, folders: Folders) -> bool:
     """Whether the user has said `plenum config trust` for exactly this content."""
     if not folders.trusted.is_file():
         return False
-    known = json.loads(folders.trusted.read_text("utf-8"))
-    return known.get(str(file.resolve())) == digest(file)
+    try:
+        known = json.loads(folders.trusted.read_text("utf-8"))
+    except (OSError, ValueError):  # what cannot be read trusts nobody
+        return False
+    return isinstance(known, dict) and cast("dict[str, Any]", known).get(str(file.resolve())) == digest(file)
 
 
-def _read(file: Path) -> str:
+def text_of(file: Path) -> str:
+    """A configuration file's text, as it is read. Raises ConfigFault."""
     try:
         with file.open("rb") as source:
             content = source.read(LARGEST + 1)
@@ -161,7 +167,7 @@ def _validated(data: dict[str, Any], texts: Mapping[Path, str], findings: Sequen
 def _finding(error: dict[str, Any], data: Any, texts: Mapping[Path, str]) -> Finding:
     key = _key(error["loc"], data)
     unknown = error["type"] == "extra_forbidden"
-    message = "is not a key of this table" if unknown else str(error["msg"]).removeprefix("Value error, ")
+    message = "is not a key of this table" if unknown else words(error).replace("an object", "a table")
     nearest = _nearest(key) if unknown else ""
     file, line = next(((f, n) for f, text in texts.items() if (n := line_of(text, key))), (None, 0))
     dotted = ".".join(str(part) for part in key)

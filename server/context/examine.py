@@ -28,6 +28,8 @@ def examined(loaded: Loaded) -> Iterator[Remark]:
     except ConfigFault as fault:
         yield from (Remark("warning", str(finding), "Mend this entry.") for finding in fault.findings)
         return
+    if loaded.config.context.file is not None and not place(loaded).is_file():
+        yield Remark("warning", "[context] file names no file", "plenum context add NAME -- COMMAND ARGUMENTS")
     for upstream in known:
         yield from _one(upstream)
     for name in strangers(loaded.config, known):

@@ -11,10 +11,17 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """`await once()` gives the open thing. Whoever comes first opens it; a failure is told to those who waited for it."""
+    """`await once()` gives the open thing. Whoever comes first opens it; a failure is told to those who waited for it.
 
-    def __init__(self, opener: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+    What `passing` says of is given, but not kept: the next call opens anew. It must be of use after it was closed.
+    """
+
+    def __init__(
+        self, opener: Callable[[], AbstractAsyncContextManager[T]], passing: Callable[[T], bool] = lambda _: False
+    ) -> None:
         self._opener = opener
+        self._passing = passing
+        self._passed: T | None = None
         self._lock = anyio.Lock(fast_acquire=True)
         self._value: T | None = None
         self._fault: Exception | None = None
@@ -32,8 +39,9 @@ class Once(Generic[T]):
                 await self.tasks.start(self._keep)
             if self._fault is not None:
                 raise self._fault
-        assert self._value is not None
-        return self._value
+            found = self._passed if self._value is None else self._value
+        assert found is not None
+        return found
 
     @property
     def opened(self) -> T | None:
@@ -60,12 +68,17 @@ class Once(Generic[T]):
         try:
             with anyio.CancelScope(shield=True):
                 async with self._opener() as value:
-                    for watcher in self.watchers:
-                        watcher(value)
-                    self._value, opened = value, True
-                    task_status.started()
-                    await self._closing.wait()
-                    self._value = None
+                    if self._passing(value):
+                        self._passed = value
+                    else:
+                        for watcher in self.watchers:
+                            watcher(value)
+                        self._value, opened = value, True
+                        task_status.started()
+                        await self._closing.wait()
+                        self._value = None
+            if not opened:
+                task_status.started()
         except Exception as fault:
             if opened:
                 raise

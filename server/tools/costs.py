@@ -12,7 +12,7 @@ from routing.costs.grouping import GroupBy
 from routing.costs.reports import Accountant, Query
 from routing.errors import InvalidRequest, Refusal
 from server import callers
-from server.house import House
+from server.house import House, sound
 from server.mcp.apps import VIEW
 from server.mcp.exact import Arguments, Asked, ExactTool, Label, Outcome, tool
 
@@ -47,7 +47,7 @@ def costs(house: House) -> ExactTool:
     """The tool."""
 
     async def handle(arguments: Costs, request: Asked) -> Outcome:
-        app = await house.app()
+        app = sound(await house.app())
         if app.costs is None:
             raise Refusal("There is no ledger to read.", hint="Run `plenum doctor` in a terminal.")
         return results.data(await spending(app.costs, arguments, callers.only(request)))

@@ -10,10 +10,10 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from providers.types import Request
-from routing.errors import InvalidRequest, Misconfigured, Refusal
+from routing.errors import InvalidRequest, Refusal
 from routing.types import Ask, Receipt
 from server import callers, elicit
-from server.house import House
+from server.house import House, sound
 from server.jobs import Job
 from server.mcp import tasks
 from server.mcp.apps import VIEW
@@ -114,9 +114,7 @@ async def _handle(house: House, arguments: Fuse, request: Asked) -> Outcome:
     if resuming:
         return await _resumed(house, call, arguments.request_id, caller)
     ask = ask_of(arguments, caller)
-    app = await house.app()
-    if app.fusion is None:
-        raise Misconfigured(app.fault or "Fusion is not available here.", hint="Run `plenum config check`.")
+    app = sound(await house.app())
     if arguments.explain:
         return fused(await app.fusion.explain(whole(arguments, ask)), full=True)
 

@@ -25,6 +25,7 @@ from providers.types import ModelCard
 from routing.errors import Refusal
 from server.config import ConfigFault, load
 from server.config.load import Folders
+from server.examined import examined
 from server.http import plain
 from server.http.openai import bodies, chat, embedding, responses
 from server.http.openai.bodies import Caller
@@ -35,7 +36,6 @@ from server.security.faults import VaultFault
 from server.security.files import write_private
 from server.security.locks import Locksmith
 from server.security.vault import Vault
-from server.settings import examined
 from server.tools.costs import Costs
 from server.tools.fuse import Fuse
 from server.tools.fuse import ask_of as fuse_ask

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from mcp import Client
 
 from providers.simulator.server import serve
 from providers.types import Message, Request, Text
@@ -16,6 +17,9 @@ from routing.types import Ask
 from server.app import opener
 from server.config.load import Folders
 from server.config.world import World
+from server.face import face
+from server.house import House
+from server.living import reload
 
 pytestmark = pytest.mark.anyio
 
@@ -76,19 +80,46 @@ async def test_a_broken_configuration_opens_and_says_what_to_do(tmp_path: Path) 
     assert "plenum config check" in caught.value.hint and str(tmp_path) not in caught.value.message
 
 
+BROKEN = {
+    "a type": "[routing]\nstratgy = 1\n",
+    "a strategy": '[routing]\nstrategy = "cheep"\n',
+    "a provider": "[providers.alpha]\n",
+    "a store": '[store]\nurl = "mysql://here"\n',
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_every_tool_tells_of_a_broken_configuration_and_works_once_it_is_mended(
+    tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "c/plenum.toml"
+    file.parent.mkdir()
+    file.write_text(BROKEN[name])
+    async with Client(face(House(opener(world(tmp_path), demo=True)))) as session:
+        for tool in ("generate", "fuse", "list_models", "costs"):
+            said = {"prompt": "Hello"} if tool in ("generate", "fuse") else {}
+            told = (await session.call_tool(tool, said)).structured_content
+            assert told["error"]["code"] == "configuration" and "plenum config check" in told["error"]["hint"], tool
+        file.write_text("")
+        assert not (await session.call_tool("generate", {"prompt": "Hello"})).is_error
+
+
 async def test_a_changed_file_is_in_force_without_a_restart_and_a_broken_one_is_not(tmp_path: Path) -> None:
     file = tmp_path / "c/plenum.toml"
     file.parent.mkdir()
     file.write_text('[routing]\nstrategy = "cost"\n')
-    async with opener(world(tmp_path), demo=True)() as app:
+    here = world(tmp_path)
+    async with opener(here, demo=True)() as app:
         file.write_text('[routing]\nstrategy = "quality"\n')
         os.utime(file, (1, 1))
         with anyio.fail_after(30):
             while app.config.routing.strategy != "quality":
                 await anyio.sleep(0.05)  # the files are looked at once a second
-        file.write_text("[routing]\nstratgy = 1\n")
-        os.utime(file, (2, 2))
-        assert (await app.manager.generate(ask())).receipt.strategy == "quality"
+        for number, broken in enumerate(BROKEN.values(), 2):
+            file.write_text(broken)
+            os.utime(file, (number, number))
+            assert not await reload(here, lambda _: pytest.fail("built"), app)
+            assert (await app.manager.generate(ask())).receipt.strategy == "quality"
 
 
 async def test_without_any_provider_the_refusal_says_what_to_do(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from server.config import ConfigFault, load
-from server.config.load import Folders
-from server.settings import examined
+from server.config.load import Folders, is_trusted
+from server.examined import examined
 
 CANARY = "sk-canary-6021"
 DEEP = "[" * 20_000 + "]" * 20_000
@@ -86,6 +86,22 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         '[providers.a]\ndialect = "hybrid"\nmembers = ["b"]\n[providers.b]\ndialect = "hybrid"\nmembers = ["a"]\n',
         "providers.a.members",
     ),
+    "a hybrid of nobody": ('[providers.a]\ndialect = "hybrid"\n', "providers.a"),
+    "a hybrid of strangers": ('[providers.a]\ndialect = "hybrid"\nmembers = ["opnai"]\n', "providers.a.members"),
+    "a provider with a slash": ('[providers."a/b"]\ndialect = "ollama"\nbase_url = "http://127.0.0.1:9"\n', "providers.a/b"),
+    "the simulator's name": ('[providers.sim]\ndialect = "ollama"\nbase_url = "http://127.0.0.1:9"\n', "providers.sim"),
+    "a strategy nobody has": ('[routing]\nstrategy = "costs"\n', "routing.strategy"),
+    "a task's strategy nobody has": ('[routing.tasks]\nx = { strategy = "costs" }\n', "routing.tasks.x.strategy"),
+    "weights of nothing": ("[routing.weights]\ncost = 0\nquality = 0\nperformance = 0\n", "routing.weights"),
+    "an empty group": ("[models]\nfast = []\n", "models.fast"),
+    "a group of itself": ('[models]\nfast = ["fast"]\n', "models.fast"),
+    "a group with Plenum's word": ('[models]\nauto = ["openai/"]\n', "models.auto"),
+    "a breaker opened longer than at most": ("[breaker]\nopen_s = 70\n", "breaker.open_s"),
+    "a pause longer than at most": ("[retry]\nbase_s = 30\n", "retry.base_s"),
+    "a store nobody has": (f'[store]\nurl = "mysql://{CANARY}"\n', "store.url"),
+    "a shared store nobody has": (f'[store]\nshared = "memcached://{CANARY}"\n', "store.shared"),
+    "an origin without a scheme": ('[http]\norigins = ["example.com"]\n', "http.origins"),
+    "a host of nothing": ('[http]\nhosts = [""]\n', "http.hosts"),
     "a hybrid of itself": ('[providers.a]\ndialect = "hybrid"\nmembers = ["a"]\n', "providers.a.members"),
     "a share above all": ("[routing.weights]\ncost = 1.5\n", "routing.weights.cost"),
     "no attempts": ("[retry]\nattempts = 0\n", "retry.attempts"),
@@ -124,6 +140,21 @@ def test_what_is_wrong_is_named_by_its_key_and_never_by_its_value(tmp_path: Path
     told = str(caught.value)
     assert CANARY not in told and "passwd" not in told.replace(str(tmp_path), "") and len(told) < 2_000
     assert "plenum.toml" in caught.value.findings[0].file
+
+
+def test_what_cannot_be_carried_out_is_named_with_file_line_and_the_nearest_name(tmp_path: Path) -> None:
+    text = '[providers.team]\ndialect = "hybrid"\nmembers = ["opnai"]\n[routing]\nstrategy = "costs"\n'
+    with pytest.raises(ConfigFault) as caught:
+        examined(load(written(tmp_path, text), {}, Folders(tmp_path, tmp_path)))
+    found = [(finding.file, finding.line, finding.nearest) for finding in caught.value.findings]
+    assert found == [(str(tmp_path / "plenum.toml"), 3, "openai"), (str(tmp_path / "plenum.toml"), 5, "cost")]
+
+
+def test_a_trust_that_cannot_be_read_trusts_nobody(tmp_path: Path) -> None:
+    folders = Folders(tmp_path, tmp_path)
+    for broken in (b"\xff", b"{", b"[]"):
+        folders.trusted.write_bytes(broken)
+        assert not is_trusted(written(tmp_path, "[routing]\n"), folders)
 
 
 @pytest.mark.parametrize("name", FINE)
