@@ -4,7 +4,6 @@ Above: `manager.py` decides where and when. Here alone the order hold â†’ slot â
 means for each of them. Cancellation is an ending like the others: settled as unknown, no vote.
 """
 
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -57,7 +56,6 @@ class Live:
     sent: bool = False
     done: bool = False
     _read: Callable[[], Awaitable[Sequence[Delta]]] | None = None
-    _come: deque[Delta] = field(default_factory=deque[Delta])
     _touched: float = 0.0
     _patience: float = inf
 
@@ -71,17 +69,6 @@ class Live:
     def endless(self) -> None:
         """Stop measuring silence: from now on the reader's own time passes too."""
         self.scope.deadline = inf
-
-    async def next(self) -> Delta | None:
-        """The next piece of content, None at the end. Raises as `several`."""
-        if not self._come:
-            self._come.extend(await self.several())
-        return self._come.popleft() if self._come else None
-
-    @property
-    def more(self) -> bool:
-        """Whether `next` has something at once."""
-        return bool(self._come)
 
     async def several(self) -> Sequence[Delta]:
         """The content that came together, none at the end. Raises ProviderError; what is no such error becomes one.
@@ -103,7 +90,7 @@ class Live:
 
     @property
     def longest_s(self) -> float:
-        """Seconds after which `next` ends by itself: providers that mind their silence know."""
+        """Seconds after which `several` ends by itself: providers that mind their silence know."""
         return float(getattr(self.stream, "longest_s", inf))
 
     def _touch(self) -> None:

@@ -222,7 +222,7 @@ class ProviderManager:
         trip.terms = replace(trip.terms, allow_truncated=True)  # what was shown cannot be replaced, only marked
         async with AsyncExitStack() as own:
             live = await own.enter_async_context(self._caller.call(trip, hop))
-            if (first := await live.next()) is None:
+            if not (first := await live.several()):
                 self._caller.finish(live)  # an end without content meets no contract: this raises
                 raise Truncated("the answer ended before it began")
             live.endless()

@@ -1,6 +1,7 @@
 """A live answer with its receipt at the end. After its first token nothing is restarted: a failure is told as it is."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Self
 
 import anyio
@@ -15,11 +16,14 @@ Ending = Callable[[ProviderError | None], Awaitable[Result]]
 
 
 class ReceiptedStream:
-    """Iterate for deltas; `result` stands after the end, `answer` is what came so far. Raises Refusal while iterating."""
+    """Iterate for deltas, or ask for `several`; `result` stands after the end, `answer` is what came so far.
 
-    def __init__(self, live: Live, first: Delta | None, ending: Ending) -> None:
+    Raises Refusal on the way. `first` is what came already.
+    """
+
+    def __init__(self, live: Live, first: Sequence[Delta], ending: Ending) -> None:
         self._live = live
-        self._first = first
+        self._ready = deque(first)
         self._ending = ending
         self._result: Result | None = None
 
@@ -27,20 +31,28 @@ class ReceiptedStream:
         return self
 
     async def __anext__(self) -> Delta:
-        if self._result is not None:
+        if not self._ready:
+            self._ready.extend(await self.several())
+        if not self._ready:
             raise StopAsyncIteration
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        if (delta := await (self._live.next() if self._live.more else self._next())) is not None:
-            return delta
-        self._result = await self._ending(None)
-        raise StopAsyncIteration
+        return self._ready.popleft()
+
+    async def several(self) -> Sequence[Delta]:
+        """What came together, none at the end."""
+        if self._ready:
+            came = tuple(self._ready)
+            self._ready.clear()
+            return came
+        if self._result is not None:
+            return ()
+        if not (came := await self._next()):
+            self._result = await self._ending(None)
+        return came
 
     @property
     def more(self) -> bool:
         """Whether the next piece is there already."""
-        return self._first is None and self._live.more
+        return bool(self._ready)
 
     @property
     def answer(self) -> Answer:
@@ -64,14 +76,14 @@ class ReceiptedStream:
             raise RuntimeError("the stream has not ended: iterate it to its end first")
         return self._result
 
-    async def _next(self) -> Delta | None:
+    async def _next(self) -> Sequence[Delta]:
         live = self._live
         left = max(0.0, live.trip.deadline - live.clock())
         try:
             if live.longest_s < left:  # it ends before the deadline does: a scope a piece costs more than the piece
-                return await live.next()
+                return await live.several()
             with anyio.move_on_after(left):
-                return await live.next()
+                return await live.several()
             await self._ending(TimedOut("the deadline passed in the middle of the answer", billed="yes"))
         except ProviderError as error:
             await self._ending(error)
@@ -97,3 +109,7 @@ class Remembered:
         for delta in self._deltas:
             return delta
         raise StopAsyncIteration
+
+    async def several(self) -> Sequence[Delta]:
+        """All of it, then nothing."""
+        return tuple(self._deltas)

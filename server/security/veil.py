@@ -5,8 +5,8 @@ piece. Around the manager, so that tools, doors and commands need not think of i
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -92,16 +92,11 @@ class Veiled:
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager["VeiledStream"]:
         """As beneath."""
-        return self._stream(ask)
+        return _Veiling(self.redactor, self.beneath.stream(ask))
 
     async def explain(self, ask: Ask) -> Receipt:
         """As beneath: nobody was asked."""
         return await self.beneath.explain(ask)
-
-    @asynccontextmanager
-    async def _stream(self, ask: Ask) -> AsyncGenerator["VeiledStream"]:
-        async with self.beneath.stream(ask) as live:
-            yield VeiledStream(self.redactor, live)
 
     def _told(self, tell: Tell) -> Tell:
         drafts: dict[int, Veil] = {}
@@ -114,6 +109,22 @@ class Veiled:
             tell(progress)
 
         return told
+
+
+class _Veiling:
+    """The way to a stream beneath; what it leads to is veiled."""
+
+    __slots__ = ("_redactor", "_way")
+
+    def __init__(self, redactor: Redactor, way: AbstractAsyncContextManager[Any]) -> None:
+        self._redactor = redactor
+        self._way = way
+
+    async def __aenter__(self) -> "VeiledStream":
+        return VeiledStream(self._redactor, await self._way.__aenter__())
+
+    async def __aexit__(self, *how: Any) -> bool | None:
+        return await self._way.__aexit__(*how)
 
 
 class VeiledStream:
@@ -130,22 +141,24 @@ class VeiledStream:
         return self
 
     async def __anext__(self) -> Delta:
-        ready, live = self._ready, self._live
-        while not ready:
-            try:
-                self._take(await anext(live))
-                while live.more:
-                    self._take(await anext(live))
-            except StopAsyncIteration:
-                self._end()
-                if not ready:
-                    raise
-        return ready.popleft()
+        if not self._ready:
+            self._ready.extend(await self.several())
+        if not self._ready:
+            raise StopAsyncIteration
+        return self._ready.popleft()
 
-    @property
-    def more(self) -> bool:
-        """Whether the next piece is there already."""
-        return bool(self._ready)
+    async def several(self) -> Sequence[Delta]:
+        """What may be shown of what came together, none at the end."""
+        while not self._ready:
+            came = await self._live.several()
+            for delta in came:
+                self._take(delta)
+            if not came:
+                self._end()
+                break
+        shown = tuple(self._ready)
+        self._ready.clear()
+        return shown
 
     @property
     def answer(self) -> Answer:

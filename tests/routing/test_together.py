@@ -11,6 +11,8 @@ from providers.simulator.virtual import VirtualLoop
 from providers.types import Answer, Delta, Usage
 from routing.events import Progressed
 from routing.manager import ProviderManager
+from routing.streamed import Remembered
+from routing.types import Receipt, Result
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +92,24 @@ async def test_a_bug_in_reading_together_is_the_providers_failure():
     result = await house(Together(PIECES[1], KeyError("theirs")), sim("other")).generate(ask())
     failed = result.receipt.attempts[0]
     assert (failed.outcome, failed.reason) == ("malformed", "reading the answer failed (KeyError)")
+
+
+async def test_a_live_answer_hands_out_together_what_came_together_and_nothing_after_its_end():
+    provider = Together(*PIECES)
+    async with house(provider).stream(ask()) as live:
+        assert (await anext(live)).text == "a"
+        seen = []
+        while came := await live.several():
+            seen.append("".join(delta.text for delta in came))
+        assert seen == ["hmb", "c"]
+        assert await live.several() == ()
+        assert live.result.answer.text == "abc"
+
+
+async def test_a_remembered_answer_comes_as_one_piece_either_way():
+    def remembered() -> Remembered:
+        return Remembered(Result(Answer("abc"), Receipt("r", provider="p", model="m")))
+
+    together = remembered()
+    assert (await together.several(), await together.several()) == ((Delta("text", "abc"),), ())
+    assert [delta async for delta in remembered()] == [Delta("text", "abc")]

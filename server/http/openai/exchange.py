@@ -82,12 +82,11 @@ class Door:
             await send(_start(200, _EVENTS + receipt_header(live.id)))
             events, so_far = [shape.begin(live.id, live.model)], partial(getattr, live, "answer")
             try:
-                async for delta in live:
-                    if told := shape.delta(delta, so_far):
-                        events.append(told)
-                    if events and not live.more:  # what came together leaves together
-                        await send(_more(b"".join(events)))
-                        events.clear()
+                while came := await live.several():
+                    events += [shape.delta(delta, so_far) for delta in came]
+                    if told := b"".join(events):  # what came together leaves together
+                        await send(_more(told))
+                    events.clear()
                 last = shape.end(live.result)
                 self._house.answered(exchange.ask.caller, live.id)
             except Exception as error:  # noqa: BLE001 - the head is out: an event is all that can still be said

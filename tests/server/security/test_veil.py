@@ -69,21 +69,16 @@ class Fake:
     def __init__(self, *deltas: Delta, answer: Answer = Answer(), together: bool = False) -> None:
         self.deltas, self.answer, self.together = list(deltas), answer, together
 
-    @property
-    def more(self) -> bool:
-        return self.together and bool(self.deltas)
-
-    async def __anext__(self) -> Delta:
-        if not self.deltas:
-            raise StopAsyncIteration
-        return self.deltas.pop(0)
+    async def several(self) -> list[Delta]:
+        count = len(self.deltas) if self.together else 1
+        came, self.deltas = self.deltas[:count], self.deltas[count:]
+        return came
 
 
 async def test_what_comes_together_is_seen_at_once_and_what_is_held_back_holds_nothing_else_back() -> None:
     pieces = [Delta("text", "one "), Delta("text", "two "), Delta("text", KEY[:5]), Delta("text", "!")]
     stream = VeiledStream(Redactor([KEY]), Fake(*pieces[:3], together=True))
-    seen = [(await anext(stream), stream.more), (await anext(stream), stream.more)]
-    assert seen == [(pieces[0], True), (pieces[1], False)]  # nobody waits for a next piece before these are shown
+    assert await stream.several() == tuple(pieces[:2])  # nobody waits for a next piece before these are shown
     whole = VeiledStream(Redactor([KEY]), Fake(*pieces, together=True))
     assert "".join([delta.text async for delta in whole]) == f"one two {KEY[:5]}!"
 
