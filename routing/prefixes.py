@@ -60,9 +60,11 @@ class Prefixes:
         """The request with what helps this deployment's provider to find its prefix again."""
         if not key:
             return request
-        request = replace(request, prompt_cache_key=request.prompt_cache_key or f"plenum-{key}")
-        found = self.holder(key)
-        return _marked(request) if found is not None and found[0] == name else request
+        affinity, found = request.prompt_cache_key or f"plenum-{key}", self.holder(key)
+        if found is None or found[0] != name:
+            return replace(request, prompt_cache_key=affinity)
+        marked = _marked(request.messages)
+        return replace(request, prompt_cache_key=affinity, messages=marked, cache_system=bool(request.system))
 
 
 @dataclass(slots=True)
@@ -89,12 +91,9 @@ class Lean:
         return running(first.name, 0) > min(running(d.name, 0) for d in group) + BUSY
 
 
-def _marked(request: Request) -> Request:
-    """Marks where what is stable ends: after the instructions, and after all turns but the last."""
-    messages = request.messages
-    if len(messages) > 1:
-        messages = (*messages[:-2], _until_here(messages[-2]), messages[-1])
-    return replace(request, messages=messages, cache_system=bool(request.system))
+def _marked(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Marks where what is stable ends beside the instructions: after all turns but the last."""
+    return (*messages[:-2], _until_here(messages[-2]), messages[-1]) if len(messages) > 1 else messages
 
 
 def _until_here(message: Message) -> Message:
