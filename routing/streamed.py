@@ -50,11 +50,6 @@ class ReceiptedStream:
         return came
 
     @property
-    def more(self) -> bool:
-        """Whether the next piece is there already."""
-        return bool(self._ready)
-
-    @property
     def answer(self) -> Answer:
         """What stands so far."""
         return self._live.partial or Answer()
@@ -92,8 +87,6 @@ class ReceiptedStream:
 
 class Remembered:
     """The same shape for an answer that was found, not asked for: one delta, then the end."""
-
-    more = False
 
     def __init__(self, result: Result) -> None:
         self.result = result

@@ -67,11 +67,11 @@ async def test_a_whole_answer_is_read_in_as_many_steps_as_it_had_pieces_and_ever
     assert result.receipt.attempts[0].latency_s == 3.0
 
 
-async def test_a_live_answer_hands_out_one_by_one_and_knows_what_is_there_already():
+async def test_a_live_answer_hands_out_one_by_one_what_it_read_together():
     provider = Together(*PIECES)
     async with house(provider).stream(ask()) as live:
-        seen = [(delta.text, live.more) async for delta in live]
-    assert seen == [("a", True), ("hm", True), ("b", False), ("c", False)]
+        seen = [(delta.text, provider.reads) async for delta in live]
+    assert seen == [("a", 2), ("hm", 2), ("b", 2), ("c", 3)]
     assert provider.reads == len(PIECES) + 1
 
 
