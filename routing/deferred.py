@@ -14,7 +14,7 @@ from typing import Protocol
 
 import anyio
 
-from providers.errors import ConnectFailed, ProviderError, TimedOut, Unavailable
+from providers.errors import ConnectFailed, ProviderError, ProxyRefused, TimedOut, Unavailable
 from providers.types import Item, Outcome, Progress
 
 from .batch import Count, Done, Line, counted
@@ -248,11 +248,10 @@ class Deferred:
                     await self._read(job, progress, outcomes)
                     continue
                 self.count.look(job.name, progress.done + progress.failed)
-            except (ConnectFailed, Unavailable, TimedOut):
-                pass  # the next look may reach it; the batch is safe where it is
             except (ProviderError, Refusal) as error:
-                self.count.stopped = self.count.stopped or _unreached(job, error)
-                continue
+                if not _passes(error):
+                    self.count.stopped = self.count.stopped or _unreached(job, error)
+                    continue
             running = True
         return running
 
@@ -321,6 +320,11 @@ def _missing(id_: str, progress: Progress) -> Outcome:
         case _:
             billed = "no" if progress.ended == "failed" else "unknown"
             return Outcome(id_, error=Unavailable("the batch ended without this line", billed=billed))
+
+
+def _passes(error: ProviderError | Refusal) -> bool:
+    """Whether the next look may reach it: the batch is safe where it is. A proxy that bars it does so until it is mended."""
+    return isinstance(error, ConnectFailed | Unavailable | TimedOut) and not isinstance(error, ProxyRefused)
 
 
 def _in_doubt(job: Job, error: ProviderError | Refusal) -> Refusal:

@@ -13,7 +13,7 @@ import pytest
 from providers import batches
 from providers.catalog import cost_nano
 from providers.dialects import load
-from providers.errors import BadRequest
+from providers.errors import BadRequest, ProxyRefused
 from providers.http import Http, HttpProvider, Route, Timeouts
 from providers.simulator import Conduct, Scenario, parse_fault
 from providers.simulator.batches import BatchDesk
@@ -557,6 +557,38 @@ class Refusing:
         return type(
             "Batches", (), {"__getattr__": lambda _, name: getattr(batches, name), "submit": staticmethod(submit)}
         )()
+
+
+class Barred:
+    """A desk behind a proxy that began to want a password when the batch was handed in."""
+
+    def __init__(self, desk) -> None:
+        self._desk = desk
+
+    def __getattr__(self, name):
+        return getattr(self._desk, name)
+
+    def batches(self, deployment):
+        batches = self._desk.batches(deployment)
+
+        async def look(_):
+            raise ProxyRefused(407)
+
+        return type(
+            "Batches", (), {"__getattr__": lambda _, name: getattr(batches, name), "look": staticmethod(look)}
+        )()
+
+
+async def test_a_proxy_that_bars_the_way_to_a_batch_is_told_and_not_waited_for(tmp_path):
+    async with serve(Scenario(batch_s=1.0)) as base:
+        place = Place(tmp_path, base, "openai")
+        async with place.open() as deferred:
+            with anyio.fail_after(30):
+                count = await replace(deferred, desk=Barred(deferred.desk)).run()
+        assert count.stopped is not None and "wants a user name and password" in count.stopped.message
+        assert count.waiting == 6
+        await place.run()
+    place.answered_once()
 
 
 async def test_after_a_refused_hand_in_the_file_is_read_on_where_it_was(tmp_path):
