@@ -23,8 +23,9 @@ _STEPS = re.compile(
 )
 # Plain substring searches are far faster than these expressions: they say where looking is worth it.
 _CODE_SIGNS = ("```", "def ", "[PYTHON]", "class ", "#include", "FROM")
+_DIGITS = tuple("0123456789")
 _STEPS_SIGNS = ("prove", "deriv", "step", "trade", "design", "refac", "debug", "compar", "analy", "plan")
-_ASKS = re.compile(r"\?|^\s*(?:\d+[.)]|[-*])\s", re.MULTILINE)
+_ITEM = re.compile(r"\n\s*(?:\d+[.)]|[-*])(?=\s)")  # a literal first: `^` would be tried at every character
 _LOOKED_AT = 20_000  # characters: a longer prompt is complex by its length alone
 
 
@@ -50,20 +51,20 @@ def classify(request: Request, kind: str | None = None) -> Task:
 def _kind(text: str) -> tuple[str, str]:
     if _holds(text, _CODE_SIGNS) and _CODE.search(text):
         return "code", "a code fence, definition or query"
-    if ("\\" in text or text.count("$") > 1) and _LATEX.search(text):
+    if ("\\" in text or _count(text, "$") > 1) and _LATEX.search(text):
         return "math", "LaTeX"
-    if _DIGIT.search(text):
+    if _holds(text, _DIGITS) or (not text.isascii() and _DIGIT.search(text)):
         return "numeric", "a digit"
     return "text", "nothing else"
 
 
 def _points(request: Request, text: str, length: int) -> tuple[int, list[str]]:
-    lowered, questions = text.lower(), text.count("?")
+    lowered = text.lower()
     rules = (
         (2, length > 4_000, "longer than 4,000 characters"),
         (1, length > 600, "longer than 600 characters"),
         (2, _holds(lowered, _STEPS_SIGNS) and _STEPS.search(lowered) is not None, "asks to work something out"),
-        (1, questions > 2 or _steps(text, questions) > 2, "several questions or steps"),
+        (1, _several(text), "several questions or steps"),
         (1, bool(request.tools), "tools"),
         (1, request.schema is not None, "an answer schema"),
         (2, request.reasoning in ("high", "xhigh", "max"), "high reasoning asked for"),
@@ -72,9 +73,15 @@ def _points(request: Request, text: str, length: int) -> tuple[int, list[str]]:
     return sum([points for points, _ in fired]), [sign for _, sign in fired]
 
 
-def _steps(text: str, questions: int) -> int:
-    # No line has two of its own: few lines need no look.
-    return len(_ASKS.findall(text)) if questions + text.count("\n") > 1 else 0
+def _several(text: str) -> bool:
+    questions = _count(text, "?")
+    if questions > 2 or questions + _count(text, "\n") < 2:  # no line begins twice: few lines need no look
+        return questions > 2
+    return questions + len(_ITEM.findall("\n" + text)) > 2
+
+
+def _count(text: str, sign: str) -> int:
+    return text.count(sign) if sign in text else 0  # looking for one is far faster than counting none
 
 
 def _holds(text: str, signs: tuple[str, ...]) -> bool:

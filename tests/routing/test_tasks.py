@@ -1,5 +1,7 @@
 """What a prompt looks like: kind by four rules, complexity with its evidence."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +63,17 @@ def test_complexity_names_the_rules_that_fired(text, known, complexity):
 )
 def test_three_questions_or_listed_steps_are_several(text, several):
     assert ("several questions or steps" in task(text).evidence) == several
+
+
+@given(st.text(alphabet="?-*17.) \t\n\ra\u0664"))
+def test_what_is_several_is_what_the_plain_expression_finds(text):
+    found = re.findall(r"\?|^\s*(?:\d+[.)]|[-*])\s", text, re.MULTILINE)
+    assert ("several questions or steps" in task(text).evidence) == (len(found) > 2)
+
+
+@given(st.text(alphabet="ab \u0664\u0967\u00e97"))
+def test_a_digit_of_any_script_makes_it_numeric(text):
+    assert (task(text).kind == "numeric") == (re.search(r"\d", text) is not None)
 
 
 @given(st.text())
