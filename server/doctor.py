@@ -16,6 +16,8 @@ from .seats import Seat, seats
 from .security import checks, environment
 from .security.keys import opened
 
+PROBE = bytes(64 << 10)  # about what one booking may need
+
 
 async def examine(world: World) -> Sequence[Diagnosis]:
     """Every diagnosis, in the order a newcomer would ask. A broken configuration ends it early."""
@@ -96,10 +98,12 @@ async def _memory(world: World, loaded: Loaded) -> Sequence[Diagnosis]:
     try:
         world.folders.data.mkdir(parents=True, exist_ok=True)
         probe = world.folders.data / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
+        try:
+            probe.write_bytes(PROBE)  # a full disk takes an empty file
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as fault:
-        fix = "Make the folder writable, or set [store] url."
+        fix = "Make the folder writable, free some space there, or set [store] url."
         return [Diagnosis("fault", "store", f"the data folder cannot be written ({fault.strerror})", fix)]
     return [Diagnosis("ok", "store", "the data folder is writable")]
 

@@ -3,6 +3,7 @@
 Typer and rich are imported here and below, nowhere else. `--json`, `--config FILE` and `--version` may stand anywhere.
 """
 
+import errno
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from socket import gaierror
 from typing import Any
 
 import typer
@@ -35,6 +37,8 @@ EXITS = {
     "context_too_long": 2,
     "configuration": 2,
 }
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 # The other way round, for what a command itself refuses.
 CODES = {2: "invalid_request", 3: "no_model", 4: "provider_failed", 5: "budget_exceeded", 6: "policy"}
 
@@ -75,14 +79,23 @@ def run(argv: Sequence[str]) -> int:
         return _fail(leave.status, CODES.get(leave.status, "unexpected"), str(leave), common)
     except StoreFault as fault:
         return _fail(2, "configuration", sentences(str(fault), fault.hint), common)
-    except OSError as fault:
-        why = f"A file or folder of Plenum's cannot be used ({fault.strerror or type(fault).__name__})."
-        return _fail(2, "configuration", f"{why} Make its folders writable; `plenum doctor` looks at them.", common)
     except Exception as fault:
+        if isinstance(fault, OSError) and (words := _blocked(fault)):
+            return _fail(2, "configuration", words, common)
         if os.environ.get("PLENUM_LOG") == "debug":
             raise
         words = f"An unexpected fault ({type(fault).__name__}). Set PLENUM_LOG=debug and run it again for the details."
         return _fail(1, "unexpected", words, common)
+
+
+def _blocked(fault: OSError) -> str:
+    """What this machine did not let us have, and what to do; empty for what has nothing to do with files or ports."""
+    why = fault.strerror or type(fault).__name__
+    if fault.filename is not None or fault.errno in FULL:
+        return f"A file or folder of Plenum's cannot be used ({why}). `plenum doctor` says where it may not write."
+    if isinstance(fault, gaierror) or fault.errno in TAKEN:
+        return f"Nothing can listen there ({why}). Choose another address or port, or end the program that has it."
+    return ""
 
 
 def _invoke(common: Common, rest: list[str]) -> int:

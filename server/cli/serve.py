@@ -27,6 +27,8 @@ def register(app: typer.Typer, common: Common) -> None:
         workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes, with --http.")] = 1,
         demo: Annotated[bool, typer.Option("--demo", help="Simulated answers; no key, no cost.")] = False,
     ) -> None:
+        if not http and workers > 1:
+            raise Exit(2, "Several --workers need --http HOST:PORT: stdio is one process per host.")
         if not http:
             short_way(common.config, demo=demo)
         else:

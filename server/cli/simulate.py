@@ -19,7 +19,7 @@ def register(app: typer.Typer, common: Common) -> None:
 
     @app.command("simulate", help="Serve simulated providers over HTTP, in every dialect, until interrupted.")
     def _simulate(  # pyright: ignore[reportUnusedFunction]
-        port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+        port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 0,
         scenario: Annotated[Path | None, typer.Option(help="TOML or JSON: latencies, faults, answers.")] = None,
     ) -> None:
         try:

@@ -1,6 +1,7 @@
 """The command line's own rules: exit statuses, `--json` anywhere, no traceback."""
 
 import json
+import socket
 import tomllib
 from pathlib import Path
 
@@ -91,6 +92,19 @@ def test_a_home_that_cannot_be_written_is_a_fault_with_a_remedy(plenum, tmp_path
         done = plenum(*words, PLENUM_HOME=str(tmp_path / "home"))
         assert done.returncode == 2, words
         assert "folder" in done.stderr and "unexpected" not in done.stderr, words
+
+
+def test_an_address_that_cannot_be_had_is_a_fault_of_usage(plenum) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        for words in (("serve", "--demo", "--http", f"127.0.0.1:{port}"), ("simulate", "--port", port)):
+            done = plenum(*words)
+            assert done.returncode == 2 and "another address or port" in done.stderr, words
+    for words in (("simulate", "--port", "99999"), ("serve", "--workers", "2")):
+        done = plenum(*words)
+        assert done.returncode == 2 and words[1] in done.stderr, words
 
 
 def test_a_home_may_begin_with_a_tilde_as_hosts_pass_it_on(plenum, tmp_path: Path) -> None:
