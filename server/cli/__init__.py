@@ -98,7 +98,8 @@ def _blocked(fault: OSError) -> str:
     return ""
 
 
-def _invoke(common: Common, rest: list[str]) -> int:
+def command(common: Common) -> Any:
+    """The whole command line, as the library under typer has it."""
     app = typer.Typer(
         name="plenum",
         no_args_is_help=True,
@@ -109,20 +110,23 @@ def _invoke(common: Common, rest: list[str]) -> int:
     for module in iter_modules(__path__):
         if not module.name.startswith("_"):
             import_module(f"{__name__}.{module.name}").register(app, common)
-    command = typer.main.get_command(app)
+    return typer.main.get_command(app)
+
+
+def _invoke(common: Common, rest: list[str]) -> int:
     if common.as_json:
-        return _invoked_for_a_program(command, common, rest)
+        return _invoked_for_a_program(command(common), common, rest)
     try:
-        command.main(args=rest, prog_name="plenum", obj=common)
+        command(common).main(args=rest, prog_name="plenum", obj=common)
     except SystemExit as leave:  # typer has printed its own usage errors: status 2
         return leave.code if isinstance(leave.code, int) else 1
     return 0
 
 
-def _invoked_for_a_program(command: Any, common: Common, rest: list[str]) -> int:
+def _invoked_for_a_program(whole: Any, common: Common, rest: list[str]) -> int:
     """Wrong usage is one JSON document too."""
     try:
-        status = command.main(args=rest, prog_name="plenum", obj=common, standalone_mode=False)
+        status = whole.main(args=rest, prog_name="plenum", obj=common, standalone_mode=False)
     except typer.Abort:
         return _fail(1, "cancelled", "Aborted.", common)
     except Exception as fault:

@@ -36,6 +36,11 @@ def register(app: typer.Typer, common: Common) -> None:
         days: Annotated[float, typer.Option(min=0.01)] = 7,
         demo: Annotated[bool, typer.Option("--demo")] = False,
     ) -> None:
+        from routing.strategies import names
+
+        if strategy not in (known := names()):
+            raise Exit(2, f"There is no strategy {strategy!r}. There are {', '.join(known)}.")
+
         async def work(app: Any) -> tuple[dict[str, Any], str]:
             return await _replayed(app, strategy, days)
 

@@ -66,12 +66,12 @@ def models(
     ctx: typer.Context,
     query: Annotated[str, typer.Argument(help="Part of a name.")] = "",
     provider: str = "",
-    limit: int = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
     demo: Annotated[bool, typer.Option("--demo")] = False,
 ) -> None:
     """List who can be asked."""
     common: Common = ctx.obj
-    wanted = ListModels(query=query, provider=provider, limit=limit)
+    wanted = accepted(ListModels, {"query": query, "provider": provider, "limit": limit})
 
     async def _listed(app: App) -> dict[str, Any]:
         return listing(app, wanted)

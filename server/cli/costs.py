@@ -26,6 +26,7 @@ from . import Common, Exit
 from ._columns import columns
 from .ask import opened
 
+EXPORTS = (".csv", ".json")
 BARS = "▁▂▃▄▅▆▇█"
 DAYS = {"day": 1.0, "month": 30.4375}  # mean length of a month
 Day = Annotated[str, typer.Option(metavar="YYYY-MM-DD")]
@@ -59,6 +60,8 @@ def costs(
         text = _text(reconcile_)
         _run(common, demo, lambda books: _reconciled(books, text, provider))
     elif export is not None:
+        if export.suffix not in EXPORTS:
+            raise Exit(2, f"--export writes {' and '.join(EXPORTS)} files: {export.name} is neither.")
         _run(common, demo, lambda books: _exported(books, wanted, export))
     else:
         _run(common, demo, lambda books: _shown(books, wanted))
@@ -190,7 +193,10 @@ def _reconciliation(found: Reconciliation) -> str:
 async def _exported(books: Accountant, wanted: Costs, file: Path) -> tuple[dict[str, Any], str]:
     lines = await books.lines(query(books, wanted))
     content = lines_csv(lines) if file.suffix == ".csv" else as_text([line._asdict() for line in lines])
-    await anyio.Path(file).write_text(content, encoding="utf-8")
+    try:
+        await anyio.Path(file).write_text(content, encoding="utf-8")
+    except OSError:
+        raise Exit(2, f"{file} cannot be written. Name a file in a folder that exists.") from None
     return {"written": str(file), "lines": len(lines)}, f"{len(lines)} lines written to {file}"
 
 

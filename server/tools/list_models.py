@@ -80,7 +80,9 @@ def _nobody(known: Sequence[Deployment], wanted: ListModels) -> str:
         return f"No provider is named {name!r}{near(name, providers)}."
     fits = [d for d in known if _matches(d, wanted.model_copy(update={"query": ""}))]
     if wanted.query and fits:
-        return f"No model's name holds {wanted.query!r}{near(wanted.query, [d.model for d in fits])}."
+        return (
+            f"No model's name holds {wanted.query!r}{near(wanted.query, list(dict.fromkeys(d.model for d in fits)))}."
+        )
     return "0 models match. Leave out provider, query, require or max_price."
 
 

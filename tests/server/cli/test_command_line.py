@@ -117,3 +117,14 @@ def test_a_home_may_begin_with_a_tilde_as_hosts_pass_it_on(plenum, tmp_path: Pat
 def test_a_decision_for_a_program_names_its_candidates_as_the_tool_does(plenum) -> None:
     told = json.loads(plenum("ask", "hi", "--demo", "--explain", "--json").stdout)
     assert set(told) == {"decision", "candidates"} and told["candidates"][0]["model"].startswith("sim")
+
+
+def test_an_option_out_of_its_range_is_wrong_usage_whatever_there_is_to_do(plenum, tmp_path: Path) -> None:
+    for words in (
+        ("models", "--limit", "0"),
+        ("ab", "replay", "--strategy", "cheep"),
+        ("costs", "--export", str(tmp_path / "out.pdf")),
+        ("costs", "--export", str(tmp_path / "nowhere" / "out.csv")),
+    ):
+        done = plenum(*words)
+        assert done.returncode == 2 and "unexpected" not in done.stderr, words
