@@ -58,6 +58,7 @@ def test_complexity_names_the_rules_that_fired(text, known, complexity):
         ("- a\n- b?", True),
         ("- a\n- b", False),
         ("1. a\n2) b\n* c", True),
+        ("-\n-\n- a", True),
         ("a? b? c?", True),
     ],
 )
