@@ -180,3 +180,13 @@ async def test_a_demo_starts_no_upstream_of_the_users_own(tmp_path: Path) -> Non
         assert (view.server, view.state) == ("mine", "off") and "demo" in view.last_error
         assert (await app.manager.generate(ask())).receipt.context == ()
     assert not marked.exists()
+
+
+async def test_costs_may_be_asked_for_all_of_time(tmp_path: Path) -> None:
+    async with Client(face(House(opener(world(tmp_path), demo=True)))) as session:
+        for said in ({"from": "0001-01-01", "to": "9999-12-31"}, {"from": "9999-12-31"}, {"to": "0001-01-01"}):
+            told = await session.call_tool("costs", said)
+            code = (told.structured_content or {}).get("error", {}).get("code", "invalid_request")
+            assert code == "invalid_request", said
+        everything = await session.call_tool("costs", {"from": "0001-01-01", "to": "9999-12-31"})
+    assert not everything.is_error

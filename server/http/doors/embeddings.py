@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from providers.types import Request
 from routing.types import Ask
-from server.house import House, admitted
+from server.house import House, admitted, sound
 from server.http.openai import bodies, embedding, exchange
 from server.http.openai.bodies import Caller
 
@@ -28,7 +28,7 @@ class _Embeddings:
     async def _serve(self, raw: bytes, caller: Caller, send: Send) -> None:
         body = bodies.parsed(embedding.EmbeddingsBody, raw)
         embedding.check(body)
-        app = await self._house.app()
+        app = sound(await self._house.app())
         async with admitted(app, "generate", body.plenum.max_latency_s):
             found, receipt = await app.embeddings.embed(body.texts, _ask(body, caller))
         content = embedding.written(body, found, receipt)

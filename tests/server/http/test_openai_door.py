@@ -274,3 +274,17 @@ async def test_readiness_does_not_count_the_simulator(tmp_path: Path) -> None:
     async with behind(tmp_path, config="[providers]\nauto = false\n") as here:
         ours = f"Host: 127.0.0.1:{here.port}\r\nConnection: close\r\n\r\n".encode()
         assert status(await send(here.port, b"GET /readyz HTTP/1.1\r\n" + ours)) == 503
+
+
+async def test_every_door_tells_of_a_broken_configuration(tmp_path: Path) -> None:
+    async with behind(tmp_path, config="[routing]\nstratgy = 1\n") as here:
+        for path, body in (
+            ("chat/completions", chat()),
+            ("chat/completions", chat(stream=True)),
+            ("responses", {"input": "x"}),
+            ("embeddings", {"model": "one/embed", "input": "x"}),
+        ):
+            found, text = await post(here.port, json.dumps(body).encode(), path=f"/v1/{path}")
+            error = json.loads(text)["error"]
+            assert (found, error["code"]) == (503, "configuration"), path
+            assert "plenum config check" in error["message"] and str(tmp_path) not in error["message"]

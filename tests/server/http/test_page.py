@@ -53,7 +53,8 @@ async def test_the_link_opens_once_and_leaves_a_cookie_scripts_cannot_read(tmp_p
         assert found == 200
         cookie = cookie_of(answer)
         assert cookie.endswith("; Path=/; HttpOnly; SameSite=Strict")
-        assert (await get(port, path))[0] == 401
+        again, told = await get(port, path)
+        assert again == 401 and "This link opens once" in told and "plenum dashboard" in told
         with pytest.raises(ValueError, match="used"):
             _ = link.path
         sent = f"Cookie: other=1; {cookie.partition(';')[0]}"
