@@ -99,8 +99,9 @@ class Live:
             self.ttft_s = now - self.started
         if now - self._touched > COARSE_S and self.scope.deadline != inf:
             self._touched = now
-            left = min(self._patience, self.trip.deadline - now)
-            self.scope.deadline = anyio.current_time() + max(0.0, left)
+            if not self.hop.alone:  # alone it has all the time there is, as from the start
+                left = min(self._patience, self.trip.deadline - now)
+                self.scope.deadline = anyio.current_time() + max(0.0, left)
 
     def mind_silence(self) -> None:
         """Raise what it means that our patience ended, if it did."""
@@ -142,8 +143,8 @@ class Caller:
                 ):
                     self._starts(live)
                     try:
+                        live.wait()
                         with live.scope:
-                            live.wait()
                             async with deployment.opener.open(request, deployment.model) as live.stream:
                                 yield live
                         live.mind_silence()
