@@ -1,6 +1,6 @@
 """One of several processes that reserve and settle on the same file: `python -m tests.services.racer DB MODE …`.
 
-`race`: take what a budget gives, as fast as it goes. `pace`: so many calls a second, telling how long reserving took.
+`race`: take what a budget gives, as fast as it goes, perhaps by leases. `pace`: so many calls a second, telling how long reserving took.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 
 from providers.types import Price, Usage
+from routing.costs.leases import leased
 from routing.errors import BudgetExceeded
 from routing.store.postgres import postgres
 from routing.store.sqlite import sqlite
@@ -23,10 +24,10 @@ def opened(place: str):
     return postgres(place) if "://" in place else sqlite(Path(place))
 
 
-async def race(path: str, name: str, cap_usd: str) -> dict:
+async def race(path: str, name: str, cap_usd: str, *leases: str) -> dict:
     granted = refused = 0
-    async with opened(path) as store, anyio.create_task_group() as tasks:
-        purse = tracker(store, float(cap_usd))
+    async with opened(path) as store, leased(store.ledger) as lessor, anyio.create_task_group() as tasks:
+        purse = tracker(store, float(cap_usd), ledger=lessor if leases else store.ledger)
 
         async def one(task: int) -> None:
             nonlocal granted, refused

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from providers.types import Usage
 from routing.costs.budgets import Cap
 from routing.errors import BudgetExceeded
 from routing.recall import Replay
@@ -286,29 +287,52 @@ async def test_a_server_that_stays_away_refuses_instead_of_hanging(own_postgres)
         assert spent(store) == (1100, 0)
 
 
-async def test_four_replicas_one_of_them_killed_never_pass_a_budget(shared_postgres):
-    await run(shared_postgres.url, "DROP SCHEMA IF EXISTS plenum CASCADE")
-    racer = [sys.executable, "-m", "tests.services.racer", shared_postgres.url, "race"]
+async def raced(url: str, calls: int, *leases: str) -> None:
+    """Four replicas take what half a dollar gives; one of them is killed after so many calls."""
+    await run(url, "DROP SCHEMA IF EXISTS plenum CASCADE")
+    racer = [sys.executable, "-m", "tests.services.racer", url, "race"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT, "env": dict(os.environ)}
-    processes = [subprocess.Popen([*racer, f"p{n}", "0.5"], **pipes) for n in range(4)]
-    async with opened(shared_postgres.url) as store:
+    processes = [subprocess.Popen([*racer, f"p{n}", "0.5", *leases], **pipes) for n in range(4)]
+    async with opened(url) as store:
         for process in processes:
             assert await anyio.to_thread.run_sync(process.stdout.readline) == "ready\n"
         for process in processes:
             process.stdin.write("go\n")
             process.stdin.flush()
         with anyio.fail_after(30):
-            while (rows(store, "SELECT count(*) FROM attempt") or [(0,)])[0][0] < 50:
+            while (rows(store, "SELECT count(*) FROM attempt") or [(0,)])[0][0] < calls:
                 await anyio.sleep(0.01)
         processes[0].send_signal(signal.SIGKILL)
         for process in processes:
             await anyio.to_thread.run_sync(process.communicate)
+
+
+async def test_four_replicas_one_of_them_killed_never_pass_a_budget(shared_postgres):
+    await raced(shared_postgres.url, 50)
+    async with opened(shared_postgres.url) as store:
         purse = tracker(store, caps=[Cap("global", "day", 0.5)])
-        await store.ledger.reclaim().wait()
         ((used, held),) = rows(store, "SELECT spent, held FROM budget")
         assert used + held == 500_000_000
         with pytest.raises(BudgetExceeded):
             async with purse.hold(bill()):
+                pytest.fail("the budget was passed")
+
+
+async def test_four_replicas_on_leases_one_of_them_killed_never_pass_a_budget(shared_postgres):
+    await raced(shared_postgres.url, 250, "leases")
+    async with opened(shared_postgres.url) as store:
+        ((used, held),) = rows(store, "SELECT spent, held FROM budget")
+        assert used + held <= 500_000_000
+        counted = (
+            "SELECT sum(cost) FILTER (WHERE state > 0), coalesce(sum(held) FILTER (WHERE state = 0), 0) FROM attempt"
+        )
+        assert rows(store, counted) == [(used, held)]
+        purse = tracker(store, caps=[Cap("global", "day", 0.5)])
+        for n in range((500_000_000 - used - held) // 1_000_000):  # what the living gave back is there to be spent
+            async with purse.hold(bill(f"rest{n}", tokens=(1000, 0))) as last:
+                last.settle(answer(usage=Usage(input=1000)))
+        with pytest.raises(BudgetExceeded):
+            async with purse.hold(bill(tokens=(1000, 0))):
                 pytest.fail("the budget was passed")
 
 
