@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 import anyio
@@ -181,6 +181,8 @@ async def streams() -> AsyncGenerator[tuple[Inbox, Outbox]]:
             await sink.drain()
             tasks.cancel_scope.cancel()
     finally:
+        with suppress(AttributeError, OSError, ValueError):  # there is none, or nobody reads it
+            sys.stdout.flush()  # what was printed meanwhile and is still held does not follow onto the wire
         os.dup2(source.fd, 0)
         os.dup2(sink.fd, 1)
         os.close(source.fd)

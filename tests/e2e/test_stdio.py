@@ -234,6 +234,7 @@ def test_a_print_in_the_server_stays_off_the_wire() -> None:
     )
     command = [sys.executable, "-c", code, str(Path(HOUSE[1]).parent)]
     listing = request(1, "tools/call", name="list_models", arguments={}, _meta=META)
-    done = subprocess.run(command, input=packed(listing), capture_output=True, timeout=30)
+    held = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as hosts start us
+    done = subprocess.run(command, input=packed(listing), capture_output=True, timeout=30, env=held)
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [1]
     assert b"stray" in done.stderr
