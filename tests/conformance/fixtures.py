@@ -94,6 +94,8 @@ def content_tools(server) -> None:
             await anyio.sleep(0.05)
         return CallToolResult(content=[text("logged")])
 
+    server.add_tool(test_tool_with_logging, name="test_logging_tool", description="logs, unasked for a level")
+
     @server.tool()
     async def test_tool_with_progress(ctx: Context) -> CallToolResult:
         for done in (0, 50, 100):
@@ -224,6 +226,7 @@ def rounds(server) -> None:
         server.add_tool(ask, name=name, description="asks first")
 
     one("test_input_required_result_elicitation", "user_name", NAME, "name")
+    one("test_streaming_elicitation", "user_name", NAME, "name")
     one("test_input_required_result_sampling", "capital_question", sample_request("What is the capital of France?"))
     one("test_input_required_result_list_roots", "client_roots", ListRootsRequest())
 
