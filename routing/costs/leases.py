@@ -105,13 +105,13 @@ class Leases:
             pending.then(lambda reserved, _: self._after(demand, entry, limits, reserved))
         return pending
 
-    def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002 - the protocol's word
+    def settle(self, reservation: int, closing: Closing, limits: Limits) -> Pending[Settled]:
         """Book what it cost, out of its lease if it was promised."""
-        promise = self._promised.get(id)
+        promise = self._promised.get(reservation)
         if promise is None:
-            return self._ledger.settle(id, closing, limits)
+            return self._ledger.settle(reservation, closing, limits)
         pending = self._ledger.draw(promise.lease.id, promise.entry, closing, limits)
-        pending.then(lambda settled, _: self._booked(id, closing, settled))
+        pending.then(lambda settled, _: self._booked(reservation, closing, settled))
         return pending
 
     async def standings(self, limits: Sequence[Limit]) -> Sequence[Standing]:
@@ -207,8 +207,8 @@ class Leases:
         if self._look_due is None:
             self._look_due = asyncio.get_running_loop().call_later(self._look_s, self._look)
 
-    def _booked(self, id: int, closing: Closing, settled: Settled | None) -> None:  # noqa: A002 - as above
-        if settled is None or (promise := self._promised.pop(id, None)) is None:
+    def _booked(self, reservation: int, closing: Closing, settled: Settled | None) -> None:
+        if settled is None or (promise := self._promised.pop(reservation, None)) is None:
             return  # what could not be booked stays promised, and is booked again
         cost, lease = closing.cost or 0, promise.lease
         lease.calls -= 1

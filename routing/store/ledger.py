@@ -142,7 +142,7 @@ class Ledger(Protocol):
         """Hold `entry.held` in every window and envelope, or raise OverBudget and hold nothing."""
         ...
 
-    def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
+    def settle(self, reservation: int, closing: Closing, limits: Limits) -> Pending[Settled]:
         """Book what it cost. Only an open reservation moves; a second settle changes nothing."""
         ...
 

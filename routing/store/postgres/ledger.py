@@ -53,10 +53,12 @@ class PostgresLedger:
         self._reserve(entry, limits, outcome)
         return outcome
 
-    def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
+    def settle(self, reservation: int, closing: Closing, limits: Limits) -> Pending[Settled]:
         """Book once."""
-        told = _thresholds(limits(*self._open.pop(id)) if id in self._open else ())
-        return self._writer.submit(SETTLE, (id, _closed(closing, told)), lambda row: _settled(row, told), lasting=True)
+        told = _thresholds(limits(*self._open.pop(reservation)) if reservation in self._open else ())
+        return self._writer.submit(
+            SETTLE, (reservation, _closed(closing, told)), lambda row: _settled(row, told), lasting=True
+        )
 
     def amend(self, ask: str, closing: Closing, limits: Limits) -> Pending[Settled]:
         """Book what is known now. Whoever passes an alert by it is told with the next settlement."""

@@ -27,15 +27,16 @@ from .writer import Writer
 BACKWARDS_S = 86_400.0  # a clock that goes back less than this does not reopen a window; a larger step is a correction
 
 COLUMNS = {"provider": "provider", "model": "provider || '/' || model", "caller": "caller", "task": "task"}
-OPENED = """owner, at, ask, number, part_of, caller, task, provider, model, asked, servers, simulated, held, max_tokens,
-  prefix, history"""
-ENDED = """state, latency, cost, basis, price, model_returned, ok, computed, input, output, cached_input, cache_write,
-  reasoning"""
-INSERT = f"INSERT INTO attempt({OPENED}, state) VALUES({', '.join('?' * 16)}, 0)"
-BOOK = f"""INSERT INTO attempt({OPENED}, {ENDED}) SELECT {", ".join("?" * 29)}
-  WHERE NOT EXISTS (SELECT 1 FROM attempt WHERE owner = ? AND at = ? AND ask = ? AND number = ?)"""  # noqa: S608 - constants
-CLOSE = f"""UPDATE attempt SET ({ENDED}) = ({", ".join("?" * 13)}) WHERE id = ? AND state = 0
-  RETURNING held, at, provider, model, caller, task"""  # noqa: S608 - a constant
+INSERT = """INSERT INTO attempt(owner, at, ask, number, part_of, caller, task, provider, model, asked, servers,
+  simulated, held, max_tokens, prefix, history, state) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"""
+BOOK = """INSERT INTO attempt(owner, at, ask, number, part_of, caller, task, provider, model, asked, servers, simulated,
+  held, max_tokens, prefix, history, state, latency, cost, basis, price, model_returned, ok, computed, input, output,
+  cached_input, cache_write, reasoning)
+  SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+  WHERE NOT EXISTS (SELECT 1 FROM attempt WHERE owner = ? AND at = ? AND ask = ? AND number = ?)"""
+CLOSE = """UPDATE attempt SET state = ?, latency = ?, cost = ?, basis = ?, price = ?, model_returned = ?, ok = ?,
+  computed = ?, input = ?, output = ?, cached_input = ?, cache_write = ?, reasoning = ? WHERE id = ? AND state = 0
+  RETURNING held, at, provider, model, caller, task"""
 STANDING = "SELECT spent, held FROM budget WHERE scope = ? AND ends = ? AND starts = ?"
 UNSURE = """SELECT id, state, held, coalesce(cost, 0), at, provider, model, caller, task FROM attempt
   WHERE ask = ? AND state IN (0, 3) ORDER BY id DESC LIMIT 1"""
@@ -57,9 +58,9 @@ class SqliteLedger:
         self._owner.touch()
         return self._writer.submit(lambda db: reserve(db, self._sums, self._owner.id, entry, limits))
 
-    def settle(self, id: int, closing: Closing, limits: Limits) -> Pending[Settled]:  # noqa: A002
+    def settle(self, reservation: int, closing: Closing, limits: Limits) -> Pending[Settled]:
         """Book once, in one transaction with the answer, which is kept in the same turn."""
-        return self._writer.submit(lambda db: settle(db, self._sums, id, closing, limits))
+        return self._writer.submit(lambda db: settle(db, self._sums, reservation, closing, limits))
 
     def amend(self, ask: str, closing: Closing, limits: Limits) -> Pending[Settled]:
         """Book what is known now."""
@@ -128,12 +129,12 @@ def draw(db: Database, sums: Sums, owner: str, promise: tuple[int, Entry, Closin
     return Settled(True, tuple(s.standing() for s in windows), sums.passed(windows, limits(entry.at, entry.scopes)))
 
 
-def release(db: Database, sums: Sums, id: int, amount: int | None) -> bool:  # noqa: A002
+def release(db: Database, sums: Sums, lease: int, amount: int | None) -> bool:
     """Give back; without an amount, all, and forget it."""
-    there = sums.take(id, amount)
+    there = sums.take(lease, amount)
     if there and amount is None:
-        sums.forget(id)
-        db.execute("DELETE FROM attempt WHERE id = ?", (id,))
+        sums.forget(lease)
+        db.execute("DELETE FROM attempt WHERE id = ?", (lease,))
     return there
 
 

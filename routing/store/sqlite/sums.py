@@ -78,8 +78,8 @@ class Sums:
         if rows:
             self._db.execute(_written(len(rows)), tuple(chain.from_iterable(rows)))
         self._changed.clear()
-        for id, reserved in self._used.items():  # noqa: A001 - the column's name
-            self._db.execute(LEFT[reserved.state], (reserved.left, id))
+        for lease, reserved in self._used.items():
+            self._db.execute(LEFT[reserved.state], (reserved.left, lease))
         self._used.clear()
 
     def latest(self) -> float:
@@ -115,26 +115,26 @@ class Sums:
             s.held += held
             self._changed[s.window] = s
 
-    def take(self, id: int, amount: int | None) -> bool:  # noqa: A002 - as above
+    def take(self, lease: int, amount: int | None) -> bool:
         """Let a reservation hold so much less, or nothing, in its windows. False where there is none."""
-        if id not in self._reserved:
-            row = self._db.execute(LEASE, (id,)).fetchone()
-            self._reserved[id] = Reservation(row[0], row[1], row[2], scopes(*row[3:])) if row else None
-        reserved = self._reserved[id]
+        if lease not in self._reserved:
+            row = self._db.execute(LEASE, (lease,)).fetchone()
+            self._reserved[lease] = Reservation(row[0], row[1], row[2], scopes(*row[3:])) if row else None
+        reserved = self._reserved[lease]
         if reserved is None:
             return False
         taken = reserved.left if amount is None else min(amount, reserved.left)
         if taken:
             reserved.left -= taken
-            self._used[id] = reserved
+            self._used[lease] = reserved
             windows = self.of(reserved.names, reserved.at)
             self.move(windows, **{"spent" if reserved.state else "held": -taken})
         return True
 
-    def forget(self, id: int) -> None:  # noqa: A002 - as above
+    def forget(self, lease: int) -> None:
         """It is gone, or became something else."""
-        self._reserved.pop(id, None)
-        self._used.pop(id, None)
+        self._reserved.pop(lease, None)
+        self._used.pop(lease, None)
 
     def passed(self, sums: Sequence[Sum], limits: Sequence[Limit]) -> tuple[tuple[Limit, int, int], ...]:
         """The highest amount each window has passed since it was last told, remembered for every process."""

@@ -15,7 +15,7 @@ from routing.costs.tracker import Tracker
 from routing.errors import BudgetExceeded
 from routing.store.faults import StoreFault
 from routing.store.ledger import Closing, Entry
-from tests.routing.money import Clock, answer, bill, deployment, dies, flat, rows, spent, tracker
+from tests.routing.money import NOON, Clock, answer, bill, deployment, dies, flat, rows, spent, tracker
 
 pytestmark = pytest.mark.anyio
 DEAR = deployment(price=Price(1000.0, 1.0))  # a token is a tenth of a cent
@@ -292,27 +292,30 @@ async def test_a_promise_of_yesterday_is_booked_in_the_window_it_was_held_in(sto
     assert rows(store, "SELECT spent / 1000, held FROM budget ORDER BY starts") == [(3300, 0)]
 
 
-async def test_a_window_of_another_process_between_lease_and_call_counts_each_in_its_own(store):
-    clock = Clock()  # noon UTC: where midnight is just now, a day ends
+async def test_a_window_of_others_that_begins_between_lease_and_call_counts_each_in_its_own(store):
+    clock = Clock(NOON - 30)  # where it is twelve hours earlier than in Greenwich, a day begins at noon
+    theirs = Plan((Cap("provider:alpha", "day", 10.0),), zone="Etc/GMT+12")
     async with purse(store, clock=clock) as one:
-        await warm(one, store)
-        elsewhere = Plan((Cap("provider:alpha", "day", 10.0),), zone="Pacific/Auckland")  # its day began at 11:00 UTC
-        east = Plan((Cap("provider:alpha", "day", 10.0),), zone="Etc/GMT+12")  # its day begins at 12:00 UTC
-        for n, plan in enumerate((elsewhere, east)):
-            clock.now += 60 * n
-            async with tracker(store, plan=plan, clock=clock).hold(bill(f"there{n}")) as held:
+        for n, at in enumerate((NOON - 30, NOON + 30)):
+            clock.now = at
+            async with tracker(store, plan=theirs, clock=clock).hold(bill(f"there{n}", caller="other")) as held:
                 held.settle(answer())
-        clock.now += 60
-        await one.call("here")
+            clock.now = NOON - 30
+            await warm(one, store)
+        clock.now = NOON + 30
+        promised, _ = await one.tracker.reserve(bill("here"))
+        assert promised < 0
+        one.tracker.settle(promised, Closing("settled", 1_100_000, "priced", ok=True))
         await settled(store)
-        for scope, starts, ends, *sums in rows(store, "SELECT scope, starts, ends, spent, held FROM budget"):
-            assert scope
-            counted = rows(
-                store,
-                f"""SELECT coalesce(sum(CASE WHEN state > 0 THEN cost END), 0), coalesce(sum(CASE state WHEN 0 THEN held END), 0)
-                  FROM attempt WHERE at >= {starts} AND at < {ends}""",
-            )
-            assert [tuple(map(int, row)) for row in counted] == [tuple(sums)]
+        windows = rows(
+            store, "SELECT starts, ends, spent, held FROM budget WHERE scope = 'provider:alpha' ORDER BY starts"
+        )
+        assert len(windows) == 2
+        assert windows[0][3] > windows[1][3] == 0
+        for starts, ends, *sums in windows:
+            counted = f"""SELECT coalesce(sum(CASE WHEN state > 0 THEN cost END), 0), coalesce(sum(CASE state WHEN 0 THEN held END), 0)
+              FROM attempt WHERE at >= {starts} AND at < {ends}"""
+            assert [list(map(int, row)) for row in rows(store, counted)] == [sums]
 
 
 async def test_a_window_that_opens_as_a_call_is_booked_counts_what_its_lease_still_holds(store):
