@@ -310,6 +310,7 @@ async def test_a_window_of_others_that_begins_between_lease_and_call_counts_each
         windows = rows(
             store, "SELECT starts, ends, spent, held FROM budget WHERE scope = 'provider:alpha' ORDER BY starts"
         )
+        assert rows(store, "SELECT state FROM attempt WHERE ask = 'here'") == [(1,)]
         assert len(windows) == 2
         assert windows[0][3] > windows[1][3] == 0
         for starts, ends, *sums in windows:
